@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+// A table, read top to bottom: one line a module, with what it uses. A module imports only modules above it.
+import PackageDescription
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// A library module: `Swiftlet` + the last word of its folder.
+func module(_ path: String, uses: [Target.Dependency] = []) -> Target {
+  let name = "Swiftlet" + path.split(separator: "/").last!
+  return .target(name: name, dependencies: uses, path: "Sources/" + path, swiftSettings: strict)
+}
+
+func tests(_ name: String, uses: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: uses, path: "Tests/" + name, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "swiftlet",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Swiftlet", targets: ["Swiftlet"]),
+    .executable(name: "swiftlet", targets: ["SwiftletCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // Platform: what the machine gives
+    .target(name: "CPlatform", path: "Sources/Platform/CPlatform"),
+    module("Platform/CPU", uses: ["CPlatform"]),
+
+    // Tensor: what an array of numbers is
+    module("Tensor/TensorCore", uses: ["SwiftletCPU"]),
+    module("Tensor/Ops", uses: ["CPlatform", "SwiftletCPU", "SwiftletTensorCore"]),
+    module("Tensor/OpChecks", uses: ["SwiftletTensorCore", "SwiftletOps"]),
+
+    // Data: bytes and text; knows no device
+    module("Data/Formats", uses: [yams]),
+    module("Data/Hub", uses: ["SwiftletFormats"]),
+    module("Data/Tokenizers", uses: ["SwiftletFormats"]),
+    module("Data/Datasets", uses: ["SwiftletFormats", "SwiftletTokenizers"]),
+
+    // Model: what a network is
+    module("Model/Layers", uses: ["SwiftletTensorCore", "SwiftletOps"]),
+    module("Model/Models", uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
+    module("Model/Checkpoints", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
+
+    // Inference: token ids in, token ids out
+    module("Inference", uses: ["SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
+
+    // Training
+    module("Training/Tracking", uses: ["SwiftletFormats"]),
+    module("Training/Optimizers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
+    module("Training/Trainers", uses: [
+      "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
+      "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers",
+    ]),
+
+    // Product
+    module("Product/Export", uses: [
+      "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
+      "SwiftletCheckpoints", "SwiftletTrainers",
+    ]),
+    .target(
+      name: "Swiftlet",
+      dependencies: [
+        "SwiftletCPU", "SwiftletFormats", "SwiftletHub", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
+        "SwiftletOpChecks", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletInference", "SwiftletTracking",
+        "SwiftletOptimizers", "SwiftletTrainers", "SwiftletExport",
+      ],
+      path: "Sources/Product/Umbrella", swiftSettings: strict),
+
+    // CLI: one file per command
+    .executableTarget(name: "SwiftletCLI", dependencies: ["Swiftlet", argumentParser], path: "Sources/CLI", swiftSettings: strict),
+
+    // Tests mirror Sources
+    tests("PlatformTests", uses: ["SwiftletCPU", "CPlatform"]),
+    tests("TensorCoreTests", uses: ["SwiftletTensorCore"]),
+    tests("OpsTests", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletOpChecks"]),
+    tests("FormatsTests", uses: ["SwiftletFormats", "SwiftletHub"]),
+    tests("TokenizersTests", uses: ["SwiftletFormats", "SwiftletTokenizers"]),
+    tests("DatasetsTests", uses: ["SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets"]),
+    tests("ModelTests", uses: [
+      "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+    ]),
+    tests("InferenceTests", uses: ["SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
+    tests("TrainingTests", uses: [
+      "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletTracking", "SwiftletOptimizers",
+      "SwiftletTrainers",
+    ]),
+    tests("CLITests", uses: ["Swiftlet"]),
+    tests("ParityTests", uses: ["Swiftlet"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

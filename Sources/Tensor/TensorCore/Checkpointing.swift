@@ -1,0 +1,25 @@
+/// Where a checkpointed block keeps its input until backward.
+public enum SavePlacement: String, Sendable {
+  /// Where the input lies.
+  case device
+  /// In host memory, copied out behind the computation and fetched ahead in backward. On the CPU the same as `device`.
+  case host
+}
+
+/// `body(x)` without keeping what it saves: only `x` is kept, and backward runs `body` again.
+///
+/// The replay must compute the same bits: random numbers come from counters (`Random`), so they do by themselves. Off tape this is
+/// `body(x)`. Cost: one more forward of `body`. Parameters that `body` uses get their gradients during the replay.
+public func checkpointed(_ x: Tensor, keeping placement: SavePlacement = .device, _ body: @escaping (Tensor) -> Tensor) -> Tensor {
+  guard let trace = x.trace else { return body(x) }
+  let output = body(x.detached)
+  return trace.tape.record("checkpointed", [x], saving: [x], outputs: [output], always: true) { context in
+    guard let gradient = context.take() else { return [nil] }
+    let inner = Tape()
+    let box = GradientBox()
+    let input = context.needs[0] ? inner.watch(context.saved[0], for: box) : inner.carry(context.saved[0])
+    let replayed = body(input)
+    inner.backward(from: replayed, seed: gradient)
+    return [box.gradient]
+  }[0]
+}

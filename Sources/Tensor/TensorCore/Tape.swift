@@ -1,0 +1,189 @@
+/// Where a tensor stands on a tape.
+public struct Trace {
+  /// The tape that records what is done with the tensor.
+  public let tape: Tape
+  /// The gradient's place on the tape; nil where no gradient is wanted, and the tensor only brings the tape along.
+  let slot: Int?
+  /// Whether a gradient flows to this tensor.
+  public var needsGradient: Bool { slot != nil }
+}
+
+/// Takes the gradient of a tensor that the tape watches. Called once or more per backward pass, in a fixed order.
+public protocol GradientSink: AnyObject {
+  /// Adds `gradient` (same shape as the watched tensor, float32) to what has come before.
+  func accumulate(_ gradient: consuming Tensor)
+}
+
+/// A sink that keeps the sum: for checks and for replays inside a backward pass.
+public final class GradientBox: GradientSink {
+  /// The sum so far; nil before the first gradient.
+  public private(set) var gradient: Tensor?
+  /// An empty box.
+  public init() {}
+  /// Adds a gradient.
+  public func accumulate(_ new: consuming Tensor) { gradient = sum(gradient, new) }
+}
+
+/// What an op's backward rule gets.
+public struct BackwardContext {
+  /// Gradients of the outputs, in the order in which they were recorded; nil where nothing flowed back. Take them with `take`.
+  var gradients: [Tensor?]
+  /// The tensors of the op's `saving:` list, in its order.
+  public let saved: [Tensor]
+  /// For each input, whether its gradient is wanted.
+  public let needs: [Bool]
+
+  /// The gradient of output `index`, given away so that the rule may write into it where it is the only owner.
+  public mutating func take(_ index: Int = 0) -> Tensor? {
+    defer { gradients[index] = nil }
+    return gradients[index]
+  }
+}
+
+/// An op's backward rule: gradients of the inputs, in their order; nil where none is wanted. Captures sizes and constants, never tensors:
+/// those go through `saving:`, so that the plan can count them and offload can move them.
+public typealias BackwardRule = (inout BackwardContext) -> [Tensor?]
+
+/// A record of the ops of one forward pass, read backwards once.
+///
+/// A tensor carries its tape (`Tensor.trace`), so an op records where its inputs tell it to and nothing is global. Inputs without a tape
+/// are not recorded: the same model code runs for inference by leaving the tape out. Nodes run in reverse order of recording, and sums of
+/// gradients are formed in that order: the same pass gives the same bits.
+public final class Tape {
+  private struct Node {
+    let name: StaticString
+    let inputs: [Int?]
+    let outputs: [Int]
+    let saved: [Tensor]
+    let rule: BackwardRule
+  }
+
+  private var nodes: [Node?] = []
+  private var gradients: [Tensor?] = []
+  private var sinks: [(slot: Int, sink: any GradientSink)] = []
+  private var watched: [ObjectIdentifier: Int] = [:]
+
+  /// An empty tape.
+  public init() {}
+
+  /// Bytes that the recorded nodes keep alive for backward, each storage once.
+  public var savedBytes: Int {
+    var seen = Set<ObjectIdentifier>()
+    return nodes.reduce(0) { total, node in
+      (node?.saved ?? []).reduce(total) { seen.insert(ObjectIdentifier($1.storage)).inserted ? $0 + $1.storage.byteCount : $0 }
+    }
+  }
+
+  /// `tensor` brought onto this tape without wanting its gradient: the start of a recorded pass.
+  public func carry(_ tensor: Tensor) -> Tensor {
+    var traced = tensor
+    traced.trace = Trace(tape: self, slot: nil)
+    return traced
+  }
+
+  /// `tensor` as a leaf whose gradient goes to `sink`. Watching for the same sink twice gives the same leaf.
+  public func watch(_ tensor: Tensor, for sink: any GradientSink) -> Tensor {
+    var traced = tensor
+    let slot: Int
+    if let known = watched[ObjectIdentifier(sink)] {
+      slot = known
+    } else {
+      slot = newSlot()
+      watched[ObjectIdentifier(sink)] = slot
+      sinks.append((slot, sink))
+    }
+    traced.trace = Trace(tape: self, slot: slot)
+    return traced
+  }
+
+  private func newSlot() -> Int {
+    gradients.append(nil)
+    return gradients.count - 1
+  }
+
+  /// Records an op and returns its outputs with their traces. Records nothing, and returns outputs that only carry the tape, where no
+  /// input needs a gradient and `always` is false.
+  public func record(
+    _ name: StaticString, _ inputs: [Tensor], saving saved: [Tensor], outputs: [Tensor], always: Bool = false,
+    backward rule: @escaping BackwardRule
+  ) -> [Tensor] {
+    let slots = inputs.map { input -> Int? in
+      precondition(input.trace == nil || input.trace?.tape === self, "\(name): an input stands on another tape")
+      return input.trace?.slot
+    }
+    guard always || slots.contains(where: { $0 != nil }) else { return outputs.map(carry) }
+    let outputSlots = outputs.map { _ in newSlot() }
+    nodes.append(Node(name: name, inputs: slots, outputs: outputSlots, saved: saved.map(\.detached), rule: rule))
+    return zip(outputs, outputSlots).map { output, slot in
+      var traced = output
+      traced.trace = Trace(tape: self, slot: slot)
+      return traced
+    }
+  }
+
+  /// Runs the tape backwards from `output`, starting with gradient `seed` (same shape; ones where nil), and empties it.
+  ///
+  /// What a node saved is released as soon as its rule has run. Sinks are called as soon as their gradient is complete.
+  public func backward(from output: Tensor, seed: Tensor? = nil) {
+    guard let trace = output.trace, trace.tape === self, let slot = trace.slot else { return reset() }
+    gradients[slot] = seed ?? Tensor(ones: output.shape)
+    for index in nodes.indices.reversed() {
+      if let node = nodes[index] { run(node) }
+      nodes[index] = nil
+    }
+    for (slot, sink) in sinks {
+      if let gradient = takeGradient(slot) { sink.accumulate(gradient) }
+    }
+    reset()
+  }
+
+  private func run(_ node: Node) {
+    let incoming = node.outputs.map(takeGradient)
+    guard incoming.contains(where: { $0 != nil }) else { return }
+    var context = BackwardContext(gradients: incoming, saved: node.saved, needs: node.inputs.map { $0 != nil })
+    let outgoing = node.rule(&context)
+    precondition(outgoing.count == node.inputs.count, "\(node.name): \(outgoing.count) gradients for \(node.inputs.count) inputs")
+    for (slot, gradient) in zip(node.inputs, outgoing) {
+      guard let slot, let gradient else { continue }
+      gradients[slot] = sum(takeGradient(slot), gradient)
+    }
+  }
+
+  private func takeGradient(_ slot: Int) -> Tensor? {
+    defer { gradients[slot] = nil }
+    return gradients[slot]
+  }
+
+  private func reset() {
+    nodes = []
+    gradients = []
+    sinks = []
+    watched = [:]
+  }
+}
+
+/// `a + b` for float32 gradients, written into whichever is owned alone.
+func sum(_ a: consuming Tensor?, _ b: consuming Tensor) -> Tensor {
+  guard var first = consume a else { return b }
+  var second = b
+  precondition(first.count == second.count, "gradients of shapes \(first.shape) and \(second.shape) meet")
+  if !first.isUniquelyOwned() {
+    if second.isUniquelyOwned() { swap(&first, &second) } else { first = first.copied() }
+  }
+  let (into, from) = (first.floats, second.floats)
+  for i in into.indices { into[i] += from[i] }
+  return first
+}
+
+extension Tensor {
+  init(ones shape: Shape) {
+    self.init(uninitialized: shape)
+    floats.initialize(repeating: 1)
+  }
+}
+
+/// The tape that any of `inputs` stands on.
+public func tape(of inputs: Tensor?...) -> Tape? {
+  for input in inputs { if let trace = input?.trace { return trace.tape } }
+  return nil
+}

@@ -1,0 +1,103 @@
+import SwiftletCPU
+
+/// A dense array of numbers in row-major order without gaps: a shape, a format, and a place in a `Storage`.
+///
+/// Copying a tensor copies the reference, not the numbers. A tensor made by an op on a tape carries its `trace`, by which the gradient
+/// finds its way back; `detached` drops it.
+public struct Tensor {
+  /// The bytes; shared by all views.
+  public private(set) var storage: Storage
+  /// Place of the first element in `storage`, in bytes.
+  public let byteOffset: Int
+  /// Sizes of the axes.
+  public let shape: Shape
+  /// Format of the elements.
+  public let dtype: DType
+  /// Where this tensor stands on a tape; nil off tape.
+  public internal(set) var trace: Trace?
+
+  /// A view of `storage`.
+  /// - Precondition: the bytes from `byteOffset` on hold the whole shape.
+  public init(_ storage: Storage, byteOffset: Int = 0, shape: Shape, dtype: DType) {
+    precondition(
+      byteOffset >= 0 && byteOffset + shape.count * dtype.size <= storage.byteCount,
+      "tensor \(shape) \(dtype) at byte \(byteOffset) does not fit in \(storage.byteCount) bytes")
+    self.storage = storage
+    self.byteOffset = byteOffset
+    self.shape = shape
+    self.dtype = dtype
+  }
+
+  /// New memory, contents undefined.
+  public init(uninitialized shape: Shape, _ dtype: DType = .float32, part: MemoryPart = .activations) {
+    self.init(Storage(byteCount: shape.count * dtype.size, part: part), shape: shape, dtype: dtype)
+  }
+
+  /// New memory, all zero.
+  public init(zeros shape: Shape, _ dtype: DType = .float32, part: MemoryPart = .activations) {
+    self.init(uninitialized: shape, dtype, part: part)
+    storage.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
+  }
+
+  /// New memory holding `elements` in row-major order.
+  /// - Precondition: there are as many elements as the shape has places.
+  public init<Element: TensorElement>(_ elements: [Element], _ shape: Shape, part: MemoryPart = .activations) {
+    precondition(elements.count == shape.count, "\(elements.count) elements for shape \(shape)")
+    self.init(uninitialized: shape, Element.dtype, part: part)
+    elements.withUnsafeBytes { if let base = $0.baseAddress { storage.pointer.copyMemory(from: base, byteCount: $0.count) } }
+  }
+
+  /// Number of elements.
+  public var count: Int { shape.count }
+  /// Size of the elements in bytes.
+  public var byteCount: Int { shape.count * dtype.size }
+
+  /// The elements, to read or, where the caller owns the tensor alone, to write.
+  /// - Precondition: `Element` is the tensor's format.
+  public func elements<Element: TensorElement>(_ type: Element.Type = Element.self) -> UnsafeMutableBufferPointer<Element> {
+    precondition(Element.dtype == dtype, "\(Element.dtype) elements wanted of a tensor of \(dtype), shape \(shape)")
+    return UnsafeMutableBufferPointer(start: (storage.pointer + byteOffset).assumingMemoryBound(to: Element.self), count: count)
+  }
+
+  /// The elements of a float32 tensor.
+  public var floats: UnsafeMutableBufferPointer<Float> { elements(Float.self) }
+
+  /// A copy of the elements as an array.
+  public func array<Element: TensorElement>(_ type: Element.Type = Element.self) -> [Element] { Array(elements(type)) }
+
+  /// The same elements, off tape.
+  public var detached: Tensor {
+    var copy = self
+    copy.trace = nil
+    return copy
+  }
+
+  /// The same elements under another shape; stays on tape (the gradient takes this shape's memory as it is).
+  /// - Precondition: the number of elements is the same.
+  public func reshaped(_ shape: Shape) -> Tensor {
+    precondition(shape.count == count, "shape \(self.shape) cannot become \(shape)")
+    var view = Tensor(storage, byteOffset: byteOffset, shape: shape, dtype: dtype)
+    view.trace = trace
+    return view
+  }
+
+  /// A view of consecutive entries of the outermost axis, off tape.
+  public func rows(_ range: Range<Int>) -> Tensor {
+    precondition(shape.rank > 0 && range.lowerBound >= 0 && range.upperBound <= shape[0], "rows \(range) of shape \(shape)")
+    let row = shape[0] == 0 ? 0 : byteCount / shape[0]
+    return Tensor(
+      storage, byteOffset: byteOffset + range.lowerBound * row, shape: Shape([range.count] + shape.dimensions.dropFirst()), dtype: dtype)
+  }
+
+  /// A copy in new memory, off tape.
+  public func copied(part: MemoryPart = .activations) -> Tensor {
+    let copy = Tensor(uninitialized: shape, dtype, part: part)
+    copy.storage.pointer.copyMemory(from: storage.pointer + byteOffset, byteCount: byteCount)
+    return copy
+  }
+
+  /// Whether an op may overwrite the elements: no other reference, whole storage, not a file.
+  public mutating func isUniquelyOwned() -> Bool {
+    !storage.isView && byteCount == storage.byteCount && isKnownUniquelyReferenced(&storage)
+  }
+}
