@@ -27,6 +27,9 @@ public final class Storage: @unchecked Sendable {
     self.owner = owner
   }
 
+  /// No bytes at all.
+  static let empty = Storage(byteCount: 0, part: .workspace)
+
   /// Whether the bytes belong to someone else and must not be written.
   public var isView: Bool { part == nil }
 

@@ -1,3 +1,5 @@
+import SwiftletCPU
+
 /// Where a tensor stands on a tape.
 public struct Trace {
   /// The tape that records what is done with the tensor.
@@ -12,6 +14,13 @@ public struct Trace {
 public protocol GradientSink: AnyObject {
   /// Adds `gradient` (same shape as the watched tensor, float32) to what has come before.
   func accumulate(_ gradient: consuming Tensor)
+  /// Gives away the sum so far, for an op that adds to it in place and brings it back through `accumulate`; nil where there is none.
+  func lend() -> Tensor?
+}
+
+extension GradientSink {
+  /// Lends nothing.
+  public func lend() -> Tensor? { nil }
 }
 
 /// A sink that keeps the sum: for checks and for replays inside a backward pass.
@@ -21,22 +30,59 @@ public final class GradientBox: GradientSink {
   /// An empty box.
   public init() {}
   /// Adds a gradient.
-  public func accumulate(_ new: consuming Tensor) { gradient = sum(gradient, new) }
+  public func accumulate(_ new: consuming Tensor) {
+    let old = lend()
+    gradient = sum(old, new)
+  }
+  /// Gives the sum away.
+  public func lend() -> Tensor? {
+    defer { gradient = nil }
+    return gradient
+  }
 }
 
 /// What an op's backward rule gets.
 public struct BackwardContext {
   /// Gradients of the outputs, in the order in which they were recorded; nil where nothing flowed back. Take them with `take`.
   var gradients: [Tensor?]
+  /// What has already arrived for each input from ops recorded later.
+  var arrived: [Tensor?]
   /// The tensors of the op's `saving:` list, in its order.
-  public let saved: [Tensor]
+  public private(set) var saved: [Tensor]
   /// For each input, whether its gradient is wanted.
   public let needs: [Bool]
 
+  init(gradients: [Tensor?], arrived: [Tensor?], saved: consuming [Tensor], needs: [Bool]) {
+    self.gradients = gradients
+    self.arrived = arrived
+    self.saved = saved
+    self.needs = needs
+  }
+
   /// The gradient of output `index`, given away so that the rule may write into it where it is the only owner.
   public mutating func take(_ index: Int = 0) -> Tensor? {
-    defer { gradients[index] = nil }
-    return gradients[index]
+    var taken: Tensor?
+    swap(&taken, &gradients[index])
+    return taken
+  }
+
+  /// Saved tensor `index`, given away so that the rule may write into it where it is the only owner.
+  public mutating func takeSaved(_ index: Int) -> Tensor {
+    var taken = Tensor(noneOf: saved[index].dtype)
+    swap(&taken, &saved[index])
+    return taken
+  }
+
+  /// Memory for the gradient of input `index`: what has already arrived for it, to be added to (`accumulate` true), where it is owned
+  /// alone; else new memory with undefined contents. The rule returns the tensor as that input's gradient.
+  public mutating func destination(_ index: Int, _ shape: Shape, part: MemoryPart = .activations) -> (tensor: Tensor, accumulate: Bool) {
+    var taken: Tensor?
+    swap(&taken, &arrived[index])
+    if var sum = consume taken {
+      if sum.isUniquelyOwned() { return (sum, true) }
+      arrived[index] = sum
+    }
+    return (Tensor(uninitialized: shape, part: part), false)
   }
 }
 
@@ -60,7 +106,7 @@ public final class Tape {
 
   private var nodes: [Node?] = []
   private var gradients: [Tensor?] = []
-  private var sinks: [(slot: Int, sink: any GradientSink)] = []
+  private var sinks: [Int: any GradientSink] = [:]
   private var watched: [ObjectIdentifier: Int] = [:]
 
   /// An empty tape.
@@ -90,7 +136,7 @@ public final class Tape {
     } else {
       slot = newSlot()
       watched[ObjectIdentifier(sink)] = slot
-      sinks.append((slot, sink))
+      sinks[slot] = sink
     }
     traced.trace = Trace(tape: self, slot: slot)
     return traced
@@ -107,9 +153,17 @@ public final class Tape {
     _ name: StaticString, _ inputs: [Tensor], saving saved: [Tensor], outputs: [Tensor], always: Bool = false,
     backward rule: @escaping BackwardRule
   ) -> [Tensor] {
-    let slots = inputs.map { input -> Int? in
-      precondition(input.trace == nil || input.trace?.tape === self, "\(name): an input stands on another tape")
-      return input.trace?.slot
+    record(name, inputs.map(\.trace), saving: saved, outputs: outputs, always: always, backward: rule)
+  }
+
+  /// The same for an op that has already given its inputs' memory away.
+  public func record(
+    _ name: StaticString, _ inputs: [Trace?], saving saved: [Tensor], outputs: [Tensor], always: Bool = false,
+    backward rule: @escaping BackwardRule
+  ) -> [Tensor] {
+    let slots = inputs.map { trace -> Int? in
+      precondition(trace == nil || trace?.tape === self, "\(name): an input stands on another tape")
+      return trace?.slot
     }
     guard always || slots.contains(where: { $0 != nil }) else { return outputs.map(carry) }
     let outputSlots = outputs.map { _ in newSlot() }
@@ -123,41 +177,62 @@ public final class Tape {
 
   /// Runs the tape backwards from `output`, starting with gradient `seed` (same shape; ones where nil), and empties it.
   ///
-  /// What a node saved is released as soon as its rule has run. Sinks are called as soon as their gradient is complete.
-  public func backward(from output: Tensor, seed: Tensor? = nil) {
+  /// What a node saved is released as soon as its rule has run. A sink gets each part of its gradient as soon as it is known, so that no
+  /// second copy of it lives; the parts come in a fixed order.
+  public func backward(from output: Tensor, seed: consuming Tensor? = nil) {
     guard let trace = output.trace, trace.tape === self, let slot = trace.slot else { return reset() }
-    gradients[slot] = seed ?? Tensor(ones: output.shape)
+    deliver(seed ?? Tensor(ones: output.shape), to: slot)
     for index in nodes.indices.reversed() {
-      if let node = nodes[index] { run(node) }
-      nodes[index] = nil
-    }
-    for (slot, sink) in sinks {
-      if let gradient = takeGradient(slot) { sink.accumulate(gradient) }
+      // Out of the list, so that the rule is the only owner of what the node saved.
+      var node: Node?
+      swap(&node, &nodes[index])
+      if let node = consume node { run(node) }
     }
     reset()
   }
 
-  private func run(_ node: Node) {
-    let incoming = node.outputs.map(takeGradient)
-    guard incoming.contains(where: { $0 != nil }) else { return }
-    var context = BackwardContext(gradients: incoming, saved: node.saved, needs: node.inputs.map { $0 != nil })
-    let outgoing = node.rule(&context)
-    precondition(outgoing.count == node.inputs.count, "\(node.name): \(outgoing.count) gradients for \(node.inputs.count) inputs")
-    for (slot, gradient) in zip(node.inputs, outgoing) {
-      guard let slot, let gradient else { continue }
-      gradients[slot] = sum(takeGradient(slot), gradient)
+  private func run(_ node: consuming Node) {
+    let rule = node.rule
+    let name = node.name
+    let inputs = node.inputs
+    let gradients = node.outputs.map(takeGradient)
+    guard gradients.contains(where: { $0 != nil }) else { return }
+    var context = BackwardContext(
+      gradients: consume gradients, arrived: inputs.map { $0.flatMap(takeArrived) }, saved: node.saved,
+      needs: inputs.map { $0 != nil })
+    _ = consume node
+    var outgoing = rule(&context)
+    precondition(outgoing.count == inputs.count, "\(name): \(outgoing.count) gradients for \(inputs.count) inputs")
+    for (index, slot) in inputs.enumerated() {
+      guard let slot else { continue }
+      if let before = context.arrived[index] {
+        context.arrived[index] = nil
+        deliver(before, to: slot)
+      }
+      var gradient: Tensor?
+      swap(&gradient, &outgoing[index])
+      if let gradient = consume gradient { deliver(gradient, to: slot) }
     }
   }
 
+  private func deliver(_ gradient: consuming Tensor, to slot: Int) {
+    if let sink = sinks[slot] { return sink.accumulate(gradient) }
+    let before = takeGradient(slot)
+    gradients[slot] = sum(before, gradient)
+  }
+
+  private func takeArrived(_ slot: Int) -> Tensor? { sinks[slot]?.lend() ?? takeGradient(slot) }
+
   private func takeGradient(_ slot: Int) -> Tensor? {
-    defer { gradients[slot] = nil }
-    return gradients[slot]
+    var taken: Tensor?
+    swap(&taken, &gradients[slot])
+    return taken
   }
 
   private func reset() {
     nodes = []
     gradients = []
-    sinks = []
+    sinks = [:]
     watched = [:]
   }
 }
@@ -171,7 +246,9 @@ func sum(_ a: consuming Tensor?, _ b: consuming Tensor) -> Tensor {
     if second.isUniquelyOwned() { swap(&first, &second) } else { first = first.copied() }
   }
   let (into, from) = (first.floats, second.floats)
-  for i in into.indices { into[i] += from[i] }
+  parallelFor(into.count, grain: 1 << 15) { range in
+    for i in range { into[i] += from[i] }
+  }
   return first
 }
 
@@ -183,7 +260,10 @@ extension Tensor {
 }
 
 /// The tape that any of `inputs` stands on.
-public func tape(of inputs: Tensor?...) -> Tape? {
+public func tape(of inputs: Tensor?...) -> Tape? { tape(of: inputs) }
+
+/// The tape that any of `inputs` stands on.
+public func tape(of inputs: [Tensor?]) -> Tape? {
   for input in inputs { if let trace = input?.trace { return trace.tape } }
   return nil
 }

@@ -47,6 +47,12 @@ public struct Tensor {
     elements.withUnsafeBytes { if let base = $0.baseAddress { storage.pointer.copyMemory(from: base, byteCount: $0.count) } }
   }
 
+  /// An empty tensor that stands where another was taken away.
+  init(noneOf dtype: DType) { self.init(Storage.empty, shape: [0], dtype: dtype) }
+
+  /// Whether a gradient flows to this tensor.
+  public var needsGradient: Bool { trace?.needsGradient ?? false }
+
   /// Number of elements.
   public var count: Int { shape.count }
   /// Size of the elements in bytes.
@@ -99,5 +105,10 @@ public struct Tensor {
   /// Whether an op may overwrite the elements: no other reference, whole storage, not a file.
   public mutating func isUniquelyOwned() -> Bool {
     !storage.isView && byteCount == storage.byteCount && isKnownUniquelyReferenced(&storage)
+  }
+
+  /// Memory for a float32 result of this shape that is computed from this tensor place by place: the tensor itself where it is owned alone.
+  public mutating func target() -> Tensor {
+    dtype == .float32 && isUniquelyOwned() ? detached : Tensor(uninitialized: shape)
   }
 }

@@ -1,0 +1,32 @@
+import SwiftletCPU
+import SwiftletTensorCore
+
+/// Inverted dropout: an element is zeroed with `probability`, else divided by 1 − `probability`. Which ones is a pure function of `random`
+/// and the element's place, so backward and replays need no mask.
+public struct Dropout: Sendable, Hashable {
+  /// Chance of an element to be zeroed, in [0, 1).
+  public let probability: Float
+  /// The stream that decides.
+  public let random: Random
+
+  /// - Precondition: `probability` lies in [0, 1).
+  public init(probability: Float, random: Random) {
+    precondition(probability >= 0 && probability < 1, "dropout probability \(probability) is not in [0, 1)")
+    self.probability = probability
+    self.random = random
+  }
+
+  /// `target = x · mask / (1 − p)` (added to `target` where `accumulate`) for `count` elements from place `first` of the stream on.
+  func apply(
+    _ x: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, first: Int, count: Int, accumulate: Bool = false
+  ) {
+    let keep = 1 / (1 - probability)
+    let (random, probability) = (random, probability)
+    forElements(count) { range in
+      for i in range {
+        let value = random.uniform(UInt64(first + i)) < probability ? 0 : x[i] * keep
+        target[i] = accumulate ? target[i] + value : value
+      }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import SwiftletCPU
+import SwiftletTensorCore
+
+/// `a + b`, written into whichever is given away and owned alone. Saves nothing; the gradient goes to both.
+public func add(_ a: consuming Tensor, _ b: consuming Tensor) -> Tensor {
+  precondition(a.shape == b.shape, "sum of \(a.shape) and \(b.shape)")
+  let traces = [a.trace, b.trace]
+  let (x, y) = (a.pointer, b.pointer)
+  let output = a.isUniquelyOwned() ? a.detached : b.target()
+  let target = output.pointer
+  forElements(output.count) { for i in $0 { target[i] = x[i] + y[i] } }
+  // Alive until here: `output` may be neither of them.
+  _ = consume a
+  _ = consume b
+  guard let tape = traces.lazy.compactMap({ $0?.tape }).first else { return output }
+  return tape.record("add", traces, saving: [], outputs: [output]) { context in
+    let gradient = context.take()
+    return [context.needs[0] ? gradient : nil, context.needs[1] ? gradient : nil]
+  }[0]
+}
+
+/// `x · factor`, in place where `x` is given away and owned alone. Saves nothing.
+public func scaled(_ x: consuming Tensor, by factor: Float) -> Tensor {
+  let trace = x.trace
+  let output = multiply(consume x, by: factor)
+  guard let trace else { return output }
+  return trace.tape.record("scaled", [trace], saving: [], outputs: [output]) { context in
+    [context.take().map { multiply($0, by: factor) }]
+  }[0]
+}
+
+/// `x · factor`, in `x` itself where it is owned alone.
+func multiply(_ x: consuming Tensor, by factor: Float) -> Tensor {
+  let output = x.target()
+  let (from, into) = (x.pointer, output.pointer)
+  forElements(output.count) { for i in $0 { into[i] = from[i] * factor } }
+  return output
+}

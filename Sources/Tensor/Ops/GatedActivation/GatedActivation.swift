@@ -1,0 +1,37 @@
+import SwiftletTensorCore
+
+/// The two definitions of GELU.
+public enum GELU: String, Sendable, Codable {
+  /// `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`
+  case tanh
+  /// `½x(1 + erf(x/√2))`
+  case erf
+}
+
+/// `silu(gate) · up`, silu(x) = x·σ(x) (Shazeer, 2020).
+///
+/// - Parameters:
+///   - gate: float32, any shape; `up` alike.
+/// - Returns: the same shape.
+///
+/// Saves both inputs; backward writes their gradients over them where they are owned alone.
+public func swiGLU(_ gate: Tensor, _ up: Tensor) -> Tensor { gated(gate, up, .silu) }
+
+/// `gelu(gate) · up`. Shapes, saves and backward as `swiGLU`.
+public func geGLU(_ gate: Tensor, _ up: Tensor, _ kind: GELU) -> Tensor { gated(gate, up, kind == .tanh ? .geluTanh : .geluErf) }
+
+private func gated(_ gate: Tensor, _ up: Tensor, _ activation: Activation) -> Tensor {
+  precondition(gate.shape == up.shape, "gate \(gate.shape) and up \(up.shape) differ")
+  let output = Tensor(uninitialized: gate.shape)
+  activation.gate(gate.pointer, up.pointer, count: gate.count, into: output.pointer)
+  guard let tape = tape(of: gate, up) else { return output }
+  return tape.record("gated", [gate, up], saving: [gate, up], outputs: [output]) { context in
+    guard let gradient = context.take() else { return [nil, nil] }
+    var gate = context.takeSaved(0)
+    var up = context.takeSaved(1)
+    let (gateGradient, upGradient) = (gate.target(), up.target())
+    activation.backward(
+      gate.pointer, up.pointer, gradient.pointer, count: gate.count, gate: gateGradient.pointer, up: upGradient.pointer)
+    return [gateGradient, upGradient]
+  }[0]
+}

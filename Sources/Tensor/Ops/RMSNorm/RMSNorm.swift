@@ -1,0 +1,34 @@
+import SwiftletTensorCore
+
+/// `y = x / √(mean(x²) + ε) · w` over the last axis (Zhang and Sennrich, 2019), in float32.
+///
+/// - Parameters:
+///   - x: [tokens, features], float32; for a norm per head, reshape to [tokens · heads, headDimension].
+///   - weight: [features].
+///   - unitOffset: multiply by `1 + w` (Gemma).
+/// - Returns: the shape of `x`.
+///
+/// Saves `x`; the mean is computed anew. Backward, with n = x·r and g = dy·w: dx = r·(g − n·mean(g·n)), dw = Σ dy·n.
+public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, unitOffset: Bool = false) -> Tensor {
+  let columns = x.shape.columns
+  precondition(weight.count == columns, "RMSNorm weight \(weight.shape) for input \(x.shape)")
+  let form = RMSNormForm(rows: x.shape.rows, columns: columns, epsilon: epsilon, offset: unitOffset ? 1 : 0)
+  let output = Tensor(uninitialized: x.shape)
+  form.forward(x.pointer, weight.float32, into: output.pointer)
+  guard let tape = tape(of: x, weight) else { return output }
+  return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output]) { context in
+    guard let gradient = context.take() else { return [nil, nil] }
+    let (x, weight) = (context.saved[0], context.saved[1])
+    var weightGradient: Tensor?
+    if context.needs[1] {
+      let (target, accumulate) = context.destination(1, weight.shape, part: .gradients)
+      if !accumulate { target.floats.update(repeating: 0) }
+      form.weightGradient(x.pointer, gradient.pointer, addingTo: target.pointer)
+      weightGradient = target
+    }
+    guard context.needs[0] else { return [nil, weightGradient] }
+    let (target, accumulate) = context.destination(0, x.shape)
+    form.inputGradient(x.pointer, weight.float32, gradient.pointer, into: target.pointer, accumulate: accumulate)
+    return [target, weightGradient]
+  }[0]
+}
