@@ -48,7 +48,7 @@ let package = Package(
     module("Data/Datasets", uses: ["SwiftletFormats", "SwiftletTokenizers"]),
 
     // Model: what a network is
-    module("Model/Layers", uses: ["SwiftletTensorCore", "SwiftletOps"]),
+    module("Model/Layers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps"]),
     module("Model/Models", uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
     module("Model/Checkpoints", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
 
@@ -88,7 +88,7 @@ let package = Package(
     tests("TokenizersTests", uses: ["SwiftletFormats", "SwiftletTokenizers"]),
     tests("DatasetsTests", uses: ["SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets"]),
     tests("ModelTests", uses: [
-      "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+      "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
     ]),
     tests("InferenceTests", uses: ["SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
     tests("TrainingTests", uses: [

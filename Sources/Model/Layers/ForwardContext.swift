@@ -1,0 +1,82 @@
+import SwiftletOps
+import SwiftletTensorCore
+
+/// Which blocks are computed again in backward instead of keeping what they save.
+public enum Checkpointing: String, Codable, Sendable, CaseIterable {
+  case none, everyBlock
+}
+
+/// What a pass through a model knows besides the tokens: where sequences start, positions, the cache in inference, and how to train.
+///
+/// One context serves one pass (rotary tables are kept for its life). The same forward trains, prefills and decodes.
+public final class ForwardContext {
+  /// Where each sequence starts in the stream of queries and of keys.
+  public let layout: SequenceLayout
+  /// The position of each query token in its sequence, from 0.
+  public let positions: [Int32]
+  /// The tape that records the pass; nil in inference.
+  public let tape: Tape?
+  /// Keys and values of earlier tokens; nil in training and in scoring.
+  public let cache: (any KeyValueCache)?
+  /// Which blocks are replayed in backward.
+  public var checkpointing: Checkpointing
+  /// The stream that dropout draws from, already split by step and micro-batch; nil switches dropout off.
+  public var dropoutRandom: Random?
+  /// Whether adapters take part; false gives the base model.
+  public var usesAdapters = true
+  /// The length of each sequence that rotary scalings depending on it (dynamic, longrope) go by. Default: its number of keys.
+  public var ropeLengths: [Int]
+  /// Sees each hidden state: 0 is the embedding, k the output of block k, the last one after the final norm.
+  public var observer: ((_ index: Int, _ hidden: Tensor) -> Void)?
+  private var rotaryTables: [ObjectIdentifier: (cos: Tensor, sin: Tensor)] = [:]
+
+  /// A pass over `layout`. Positions run from the first key of each sequence: query i of a sequence with nq queries and nk keys stands
+  /// at nk − nq + i.
+  public init(
+    layout: SequenceLayout, tape: Tape? = nil, cache: (any KeyValueCache)? = nil, checkpointing: Checkpointing = .none,
+    dropoutRandom: Random? = nil
+  ) {
+    self.layout = layout
+    self.tape = tape
+    self.cache = cache
+    self.checkpointing = checkpointing
+    self.dropoutRandom = dropoutRandom
+    let sequences = layout.queryStarts.indices.dropLast().map { i in
+      (queries: layout.queryStarts[i + 1] - layout.queryStarts[i], keys: layout.keyStarts[i + 1] - layout.keyStarts[i])
+    }
+    positions = sequences.flatMap { sequence in (0..<sequence.queries).map { Int32(sequence.keys - sequence.queries + $0) } }
+    ropeLengths = sequences.map(\.keys)
+  }
+
+  /// A pass over whole sequences of these lengths: training, scoring, prefill.
+  public convenience init(
+    lengths: [Int], tape: Tape? = nil, cache: (any KeyValueCache)? = nil, checkpointing: Checkpointing = .none, dropoutRandom: Random? = nil
+  ) {
+    self.init(
+      layout: SequenceLayout(lengths: lengths), tape: tape, cache: cache, checkpointing: checkpointing, dropoutRandom: dropoutRandom)
+  }
+
+  /// The rotary tables of this pass, made once for each `Rotary`.
+  func tables(_ rotary: Rotary) -> (cos: Tensor, sin: Tensor) {
+    let key = ObjectIdentifier(rotary)
+    if let known = rotaryTables[key] { return known }
+    let made = rotary.tables(positions: positions, starts: layout.queryStarts, lengths: ropeLengths)
+    rotaryTables[key] = made
+    return made
+  }
+
+  /// Dropout for the module at `path`: its own stream, so that replays and other module orders draw the same numbers.
+  func dropout(_ probability: Float, path: String) -> Dropout? {
+    guard probability > 0, let dropoutRandom else { return nil }
+    return Dropout(probability: probability, random: dropoutRandom.split(stableHash(path)))
+  }
+}
+
+/// Keys and values of the sequences of a pass, one store per layer.
+public protocol KeyValueCache: AnyObject {
+  /// Appends the new rows of all sequences (`layout.queryStarts` says whose they are) to layer `layer` and returns all keys and values of
+  /// each sequence, `[keys, keyValueHeads * headDimension]`, new ones last.
+  ///
+  /// A layer with a `window` never looks back further than that many tokens from each new one; older rows may be left out.
+  func append(layer: Int, keys: Tensor, values: Tensor, layout: SequenceLayout, window: Int?) -> (keys: [Tensor], values: [Tensor])
+}

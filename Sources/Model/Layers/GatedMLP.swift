@@ -1,0 +1,69 @@
+import SwiftletOps
+import SwiftletTensorCore
+
+/// What a block does with each token on its own.
+public protocol FeedForward {
+  /// `[tokens, hidden]` to `[tokens, hidden]`.
+  func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor
+}
+
+/// The gate's activation.
+public enum Activation: Hashable, Sendable {
+  case silu
+  case gelu(GELU)
+
+  /// `activation(gate) · up`.
+  func callAsFunction(_ gate: Tensor, _ up: Tensor) -> Tensor {
+    switch self {
+    case .silu: swiGLU(gate, up)
+    case .gelu(let kind): geGLU(gate, up, kind)
+    }
+  }
+}
+
+/// `down(activation(gate(x)) · up(x))` (Shazeer, 2020).
+public final class GatedMLP: FeedForward {
+  /// What the projections are called in Hugging Face files.
+  public struct Names: Sendable {
+    let gate: String
+    let up: String
+    let down: String
+    /// `gate_proj up_proj down_proj`.
+    public static let standard = Names(gate: "gate_proj", up: "up_proj", down: "down_proj")
+    /// `w1 w3 w2` (Mixtral).
+    public static let numbered = Names(gate: "w1", up: "w3", down: "w2")
+  }
+
+  private enum Inputs { case separate(gate: Linear, up: Linear), fused(Linear) }
+  private let inputs: Inputs
+  private let down: Linear
+  private let activation: Activation
+  private let inner: Int
+
+  /// Separate projections for gate and up.
+  public init(hidden: Int, inner: Int, activation: Activation, bias: Bool = false, names: Names = .standard, _ scope: ParameterScope) {
+    inputs = .separate(
+      gate: scope.linear(names.gate, in: hidden, out: inner, bias: bias), up: scope.linear(names.up, in: hidden, out: inner, bias: bias))
+    down = scope.linear(names.down, in: inner, out: hidden, bias: bias)
+    self.activation = activation
+    self.inner = inner
+  }
+
+  /// One projection `gate_up_proj` for both, gate first (Phi-3).
+  public init(fusedHidden hidden: Int, inner: Int, activation: Activation, _ scope: ParameterScope) {
+    inputs = .fused(scope.linear("gate_up_proj", in: hidden, out: 2 * inner))
+    down = scope.linear("down_proj", in: inner, out: hidden)
+    self.activation = activation
+    self.inner = inner
+  }
+
+  /// `[tokens, hidden]` to `[tokens, hidden]`.
+  public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
+    switch inputs {
+    case .separate(let gate, let up): return down(activation(gate(x, context), up(x, context)), context)
+    case .fused(let both):
+      let halves = splitColumns(both(x, context), [inner, inner])
+      return down(activation(halves[0], halves[1]), context)
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import SwiftletTensorCore
+
+/// Gives parameters their values by name: a checkpoint. Returns nil, and remembers why, where it cannot.
+public protocol ParameterProvider: AnyObject {
+  /// The value of the parameter `name`.
+  func tensor(_ name: String, shape: Shape) -> Tensor?
+}
+
+/// Where new parameters get their values.
+public enum ParameterSource {
+  /// None at all: for planning and for checking a checkpoint before it is read.
+  case shapes
+  /// Random, each parameter from a stream of its own that the seed and the name determine.
+  case random(seed: UInt64)
+  /// By name.
+  case provider(any ParameterProvider)
+}
+
+/// Collects the parameters and modules of a model while it is made.
+public final class ModelBuilder {
+  /// Where values come from.
+  public let source: ParameterSource
+  /// Every module, in the order of making.
+  public private(set) var modules: [any Module] = []
+
+  /// A builder with nothing in it.
+  public init(_ source: ParameterSource) { self.source = source }
+
+  /// The scope of the whole model.
+  public var root: ParameterScope { ParameterScope(builder: self, path: "") }
+
+  func parameter(_ name: String, _ shape: Shape, _ initial: Initialization) -> Parameter {
+    switch source {
+    case .shapes: Parameter(name: name, shape: shape)
+    case .random(let seed):
+      Parameter(name: name, shape: shape, value: initial.tensor(shape, Random(seed: seed).split(stableHash(name))))
+    case .provider(let provider): Parameter(name: name, shape: shape, value: provider.tensor(name, shape: shape))
+    }
+  }
+
+  func register(_ module: any Module) { modules.append(module) }
+}
+
+/// A place in the tree of names: makes layers whose parameters are named when they are made.
+///
+/// `scope["self_attn"].linear("q_proj", in: 64, out: 64)` makes `….self_attn.q_proj.weight`.
+public struct ParameterScope {
+  let builder: ModelBuilder
+  /// The names so far, joined by dots.
+  public let path: String
+  /// Standard deviation of random weights (`initializer_range`).
+  public var standardDeviation: Float = 0.02
+
+  init(builder: ModelBuilder, path: String) {
+    self.builder = builder
+    self.path = path
+  }
+
+  /// The place `name` below this one; may hold dots.
+  public subscript(name: String) -> ParameterScope {
+    var inner = ParameterScope(builder: builder, path: path.isEmpty ? name : path + "." + name)
+    inner.standardDeviation = standardDeviation
+    return inner
+  }
+  /// The numbered place below this one.
+  public subscript(index: Int) -> ParameterScope { self[String(index)] }
+
+  /// A parameter that belongs to this place's module.
+  public func parameter(_ name: String, _ shape: Shape, _ initial: Initialization) -> Parameter {
+    builder.parameter(self[name].path, shape, initial)
+  }
+
+  /// Adds a module whose parameters were made one by one.
+  public func register(_ module: any Module) { builder.register(module) }
+
+  /// `y = x Wᵀ + b` with `weight` [out, in] and, where asked for, `bias` [out].
+  public func linear(_ name: String, in inputs: Int, out outputs: Int, bias: Bool = false) -> Linear {
+    let scope = self[name]
+    let linear = Linear(
+      path: scope.path, weight: scope.parameter("weight", [outputs, inputs], .normal(standardDeviation)),
+      bias: bias ? scope.parameter("bias", [outputs], .zeros) : nil)
+    register(linear)
+    return linear
+  }
+
+  /// A linear layer over the weight of another module: a tied head.
+  public func tiedLinear(_ name: String, weight: Parameter) -> Linear {
+    let linear = Linear(path: self[name].path, weight: weight, bias: nil)
+    register(linear)
+    return linear
+  }
+
+  /// A table of vectors, `weight` [count, dimension].
+  public func embedding(_ name: String, count: Int, dimension: Int, scale: Float = 1) -> Embedding {
+    let scope = self[name]
+    let embedding = Embedding(
+      path: scope.path, weight: scope.parameter("weight", [count, dimension], .normal(standardDeviation)), scale: scale)
+    register(embedding)
+    return embedding
+  }
+
+  /// Root mean square norm, `weight` [dimension]; with `unitOffset` the factor is 1 + weight (Gemma).
+  public func rmsNorm(_ name: String, _ dimension: Int, epsilon: Float, unitOffset: Bool = false) -> RMSNorm {
+    let scope = self[name]
+    let norm = RMSNorm(
+      path: scope.path, weight: scope.parameter("weight", [dimension], unitOffset ? .zeros : .ones), epsilon: epsilon,
+      unitOffset: unitOffset)
+    register(norm)
+    return norm
+  }
+
+  /// Layer norm without bias (Cohere), `weight` [dimension].
+  public func layerNorm(_ name: String, _ dimension: Int, epsilon: Float, bias: Bool = false) -> LayerNorm {
+    let scope = self[name]
+    let norm = LayerNorm(
+      path: scope.path, weight: scope.parameter("weight", [dimension], .ones),
+      bias: bias ? scope.parameter("bias", [dimension], .zeros) : nil, epsilon: epsilon)
+    register(norm)
+    return norm
+  }
+}

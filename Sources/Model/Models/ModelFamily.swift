@@ -1,0 +1,53 @@
+import SwiftletLayers
+
+/// One architecture: reads its config and makes its parts. One file each in `Families`.
+public protocol ModelFamily {
+  /// The `model_type`s that this family makes.
+  static var modelTypes: [String] { get }
+  /// The names in `architectures` that it makes, for configs without a `model_type`.
+  static var architectures: [String] { get }
+  /// What a missing field means.
+  static func defaults() -> DecoderConfig.Defaults
+  /// Makes the parts in `scope`.
+  /// - Throws: `ConfigError` naming file and field.
+  static func parts(_ config: ModelConfig, _ decoder: DecoderConfig, _ scope: ParameterScope) throws -> CausalLM.Parts
+}
+
+extension ModelFamily {
+  /// Nothing unusual.
+  public static func defaults() -> DecoderConfig.Defaults { DecoderConfig.Defaults() }
+
+  /// The frame that nearly all families share: `model.embed_tokens`, `model.layers.N`, `model.norm`, `lm_head`.
+  static func standardParts(
+    _ decoder: DecoderConfig, _ scope: ParameterScope, rotaries: [Rotary], embeddingScale: Float = 1, norm: NormMaker,
+    block: (Int, ParameterScope) throws -> any DecoderBlock
+  ) rethrows -> CausalLM.Parts {
+    let model = scope["model"]
+    let embedding = model.embedding(
+      "embed_tokens", count: decoder.vocabularySize, dimension: decoder.hiddenSize, scale: embeddingScale)
+    let blocks = try (0..<decoder.layers).map { try block($0, model["layers"][$0]) }
+    let final = norm(model, "norm")
+    let head =
+      decoder.isTied
+      ? scope.tiedLinear("lm_head", weight: embedding.weight)
+      : scope.linear("lm_head", in: decoder.hiddenSize, out: decoder.vocabularySize)
+    return CausalLM.Parts(embedding: embedding, blocks: blocks, norm: final, head: head, rotaries: rotaries)
+  }
+
+  /// Makes root mean square norms of the stream's width.
+  static func rmsNorms(_ decoder: DecoderConfig, unitOffset: Bool = false) -> NormMaker {
+    { scope, name in scope.rmsNorm(name, decoder.hiddenSize, epsilon: decoder.epsilon, unitOffset: unitOffset) }
+  }
+
+  /// Llama's block: norms `input_layernorm` and `post_attention_layernorm`, `self_attn`, and a feed-forward part.
+  static func preNormBlock(
+    _ scope: ParameterScope, norm: NormMaker, attention: Attention, residualScale: Float = 1, feedForward: any FeedForward
+  ) -> PreNormBlock {
+    PreNormBlock(
+      attentionNorm: norm(scope, "input_layernorm"), attention: attention, feedForwardNorm: norm(scope, "post_attention_layernorm"),
+      feedForward: feedForward, residualScale: residualScale)
+  }
+}
+
+/// Makes a norm called `name` in a scope.
+typealias NormMaker = (_ scope: ParameterScope, _ name: String) -> any Norm

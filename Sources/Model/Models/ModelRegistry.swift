@@ -1,0 +1,46 @@
+import SwiftletFormats
+import SwiftletLayers
+
+/// The known model families.
+public enum ModelRegistry {
+  /// Every family. A new one is one file and one entry here.
+  static var families: [any ModelFamily.Type] {
+    [
+      LlamaFamily.self, MistralFamily.self, Qwen2Family.self, Qwen3Family.self, Gemma2Family.self, Phi3Family.self, MixtralFamily.self,
+      Qwen3MoEFamily.self,
+    ]
+  }
+
+  /// The `model_type`s that can be made.
+  public static var knownModelTypes: [String] { families.flatMap { $0.modelTypes }.sorted() }
+
+  /// Makes the model that `config` describes, by its `model_type` or, without one, its `architectures`.
+  /// - Throws: `ConfigError` for an unknown architecture (naming the known ones) or a field that makes no sense.
+  public static func make(config: ModelConfig, source: ParameterSource) throws -> CausalLM {
+    let family = try family(of: config)
+    let decoder = try DecoderConfig(config, family.defaults())
+    let builder = ModelBuilder(source)
+    var scope = builder.root
+    scope.standardDeviation = decoder.initializerRange
+    let parts = try family.parts(config, decoder, scope)
+    return CausalLM(config: config, decoder: decoder, parts: parts, modules: builder.modules)
+  }
+
+  /// Checks the config and makes the model without any numbers: what the planner runs on. Allocates nothing of the model's size.
+  public static func shapes(config: ModelConfig) throws -> CausalLM { try make(config: config, source: .shapes) }
+
+  private static func family(of config: ModelConfig) throws -> any ModelFamily.Type {
+    let known = "known: " + knownModelTypes.joined(separator: ", ")
+    if let type = try config.string("model_type") {
+      guard let family = families.first(where: { $0.modelTypes.contains(type) }) else {
+        throw config.error("model_type", "unknown architecture \"\(type)\"; \(known)")
+      }
+      return family
+    }
+    guard let names = try config.strings("architectures"), !names.isEmpty else { throw config.error("model_type", "missing; \(known)") }
+    guard let family = families.first(where: { !Set($0.architectures).isDisjoint(with: names) }) else {
+      throw config.error("architectures", "unknown architecture \"\(names.joined(separator: ", "))\"; \(known)")
+    }
+    return family
+  }
+}
