@@ -58,7 +58,8 @@ public struct Tensor {
   /// Size of the elements in bytes.
   public var byteCount: Int { shape.count * dtype.size }
 
-  /// The elements, to read or, where the caller owns the tensor alone, to write.
+  /// The elements, to read or, where the caller owns the tensor alone, to write. Valid while a tensor of this storage lives: never take
+  /// them from a temporary.
   /// - Precondition: `Element` is the tensor's format.
   public func elements<Element: TensorElement>(_ type: Element.Type = Element.self) -> UnsafeMutableBufferPointer<Element> {
     precondition(Element.dtype == dtype, "\(Element.dtype) elements wanted of a tensor of \(dtype), shape \(shape)")
@@ -68,8 +69,16 @@ public struct Tensor {
   /// The elements of a float32 tensor.
   public var floats: UnsafeMutableBufferPointer<Float> { elements(Float.self) }
 
+  /// The one element of a float32 tensor.
+  public var scalar: Float {
+    precondition(count == 1, "one number is wanted of a tensor of shape \(shape)")
+    return withExtendedLifetime(storage) { floats[0] }
+  }
+
   /// A copy of the elements as an array.
-  public func array<Element: TensorElement>(_ type: Element.Type = Element.self) -> [Element] { Array(elements(type)) }
+  public func array<Element: TensorElement>(_ type: Element.Type = Element.self) -> [Element] {
+    withExtendedLifetime(storage) { Array(elements(type)) }
+  }
 
   /// The same elements, off tape.
   public var detached: Tensor {

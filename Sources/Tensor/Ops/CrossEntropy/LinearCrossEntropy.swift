@@ -36,7 +36,7 @@ public func linearCrossEntropy(
   let parts = [dx] + (gradients?.list(projection.form) ?? projection.parameters.map { _ in nil })
   let places = parts.map { $0 != nil }
   let output = tape.record("linearCrossEntropy", inputs, saving: parts.compactMap { $0 }, outputs: [sum]) { context in
-    guard let seed = context.take()?.floats[0] else { return places.map { _ in nil } }
+    guard let seed = context.take()?.scalar else { return places.map { _ in nil } }
     var next = 0
     return places.map { present in
       guard present else { return nil }

@@ -60,7 +60,7 @@ private func rowLoss(
   let sum = Tensor([Float(total)], [1])
   guard let tape = logits.trace?.tape else { return (sum, rows.count) }
   let output = tape.record(name, [logits], saving: [gradient], outputs: [sum]) { context in
-    guard let seed = context.take()?.floats[0] else { return [nil] }
+    guard let seed = context.take()?.scalar else { return [nil] }
     return [multiply(context.takeSaved(0), by: seed)]
   }[0]
   return (output, rows.count)
