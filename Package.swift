@@ -81,6 +81,7 @@ let package = Package(
     .executableTarget(name: "SwiftletCLI", dependencies: ["Swiftlet", argumentParser], path: "Sources/CLI", swiftSettings: strict),
 
     // Tests mirror Sources
+    .target(name: "TestSupport", dependencies: ["SwiftletFormats"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("PlatformTests", uses: ["SwiftletCPU", "CPlatform"]),
     tests("TensorCoreTests", uses: ["SwiftletTensorCore"]),
     tests("OpsTests", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletOpChecks"]),
@@ -90,13 +91,15 @@ let package = Package(
     tests("ModelTests", uses: [
       "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
     ]),
-    tests("InferenceTests", uses: ["SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
+    tests("InferenceTests", uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
     tests("TrainingTests", uses: [
       "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletTracking", "SwiftletOptimizers",
       "SwiftletTrainers",
     ]),
-    tests("CLITests", uses: ["Swiftlet"]),
-    tests("ParityTests", uses: ["Swiftlet"]),
+    tests("CLITests", uses: ["Swiftlet", "TestSupport"]),
+    tests("ParityTests", uses: [
+      "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletOptimizers", "Swiftlet", "TestSupport",
+    ]),
   ],
   swiftLanguageModes: [.v6]
 )
