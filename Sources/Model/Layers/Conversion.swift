@@ -35,9 +35,6 @@ extension Tensor {
     let into = (storage.pointer + byteOffset).assumingMemoryBound(to: To.self)
     forElements(count) { range in for i in range { into[i] = body(from[i]) } }
   }
-
-  /// The elements as float32, without a copy where they are.
-  package var asFloat32: Tensor { dtype == .float32 ? detached : converted(to: .float32, part: .workspace) }
 }
 
 /// Equal 16-bit formats are copied as bits.

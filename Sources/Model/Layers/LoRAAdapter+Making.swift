@@ -1,3 +1,4 @@
+import SwiftletOps
 import SwiftletTensorCore
 
 /// The names that PEFT gives an adapter's tensors, after the module's path.
@@ -55,7 +56,7 @@ extension LoRAAdapter {
     let (rows, columns) = (weight.shape[0], weight.shape[1])
     var squares = [Double](repeating: 0, count: ofColumns ? columns : rows)
     for row in 0..<rows {
-      let values = weight.rows(row..<(row + 1)).asFloat32
+      let values = weight.rows(row..<(row + 1)).float32
       for (column, value) in values.floats.enumerated() { squares[ofColumns ? column : row] += Double(value) * Double(value) }
     }
     return Tensor(squares.map { Float($0.squareRoot()) }, [squares.count], part: .adapter)

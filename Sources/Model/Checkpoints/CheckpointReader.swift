@@ -1,0 +1,118 @@
+import SwiftletFormats
+import SwiftletLayers
+import SwiftletModels
+import SwiftletTensorCore
+
+/// A model folder in Hugging Face layout: its config, and its tensors mapped from `model.safetensors` or the shards of
+/// `model.safetensors.index.json`. Nothing is read before it is used.
+public final class CheckpointReader {
+  /// The folder.
+  public let folder: String
+  /// `config.json`.
+  public let config: ModelConfig
+  /// The tensors; empty where the folder has none.
+  let tensors: StoredTensors
+
+  /// Opens a folder.
+  /// - Parameter configName: the config's file name.
+  /// - Throws: where the folder, its config or its safetensors headers cannot be used.
+  public init(_ folder: String, configName: String = "config.json") throws {
+    self.folder = folder
+    let path = FolderFiles.join(folder, configName)
+    guard FolderFiles.isFolder(folder) else { throw CheckpointError(folder, "a model folder in Hugging Face layout is wanted") }
+    guard FolderFiles.exists(path) else { throw CheckpointError(folder, "\(configName) is missing: a folder in Hugging Face layout is wanted") }
+    config = ModelConfig(try FolderFiles.object(path), file: path)
+    tensors = try StoredTensors(model: folder)
+  }
+
+  /// Names of all stored tensors, sorted.
+  public var names: [String] { tensors.names }
+
+  /// The names of each file's tensors, files in order.
+  public var shards: [(file: String, names: [String])] { tensors.shards }
+
+  /// A tensor as stored: a view of the mapped file where the format and alignment allow.
+  /// - Throws: where there is none of this name, or its format is not float32, bfloat16 or float16.
+  public func tensor(_ name: String) throws -> Tensor { try tensors.tensor(name) }
+
+  /// The shape of a tensor; nil where there is none of this name.
+  public func shape(_ name: String) -> [Int]? { tensors.shape(name) }
+
+  /// Makes the model with the stored weights.
+  /// - Parameter weights: converts to this format; nil keeps what is stored.
+  /// - Throws: one error that lists every tensor that is missing, unexpected or of another shape.
+  public func model(weights: WeightFormat? = nil) throws -> CausalLM {
+    if config.has("quantization_config") {
+      throw config.error("quantization_config", "a checkpoint of float32, bfloat16 or float16 weights is wanted, found a quantised one")
+    }
+    if tensors.names.isEmpty { throw CheckpointError(folder, "model.safetensors or model.safetensors.index.json is missing") }
+    let shapes = try ModelRegistry.shapes(config: config)
+    try check(shapes)
+    let provider = StoredProvider(tensors, weights)
+    let model = try ModelRegistry.make(config: config, source: .provider(provider))
+    if let error = provider.error { throw error }
+    return model
+  }
+
+  private func check(_ model: CausalLM) throws {
+    var problems = TensorProblems()
+    var known = Set<String>()
+    for parameter in model.parameters {
+      known.insert(parameter.name)
+      guard let shape = tensors.shape(parameter.name) else {
+        problems.missing.append(parameter.name)
+        continue
+      }
+      if shape != parameter.shape.dimensions {
+        problems.mismatched.append("\(parameter.name) (wanted \(parameter.shape), found \(shape))")
+      }
+    }
+    problems.unexpected = tensors.names.filter { !known.contains($0) && !isHarmless($0, model) }
+    try problems.check(folder, "The config and the tensors do not belong together.")
+  }
+
+  /// Tied models may hold the head a second time, old files the rotary frequencies.
+  private func isHarmless(_ name: String, _ model: CausalLM) -> Bool {
+    (model.decoder.isTied && name == "lm_head.weight") || name.hasSuffix(".rotary_emb.inv_freq")
+  }
+}
+
+/// A format for dense weights.
+public enum WeightFormat: String, Codable, Sendable, CaseIterable {
+  case float32, bfloat16, float16
+
+  /// The tensor format.
+  public var dtype: DType {
+    switch self {
+    case .float32: .float32
+    case .bfloat16: .bfloat16
+    case .float16: .float16
+    }
+  }
+
+  /// The format of this `DType`; nil for integers.
+  public init?(_ dtype: DType) { self.init(rawValue: dtype.rawValue) }
+}
+
+/// Gives parameters the stored tensors, keeping the first error.
+private final class StoredProvider: ParameterProvider {
+  private let tensors: StoredTensors
+  private let weights: WeightFormat?
+  private(set) var error: (any Error)?
+
+  init(_ tensors: StoredTensors, _ weights: WeightFormat?) {
+    self.tensors = tensors
+    self.weights = weights
+  }
+
+  func tensor(_ name: String, shape: Shape) -> Tensor? {
+    do {
+      let stored = try tensors.tensor(name)
+      guard let dtype = weights?.dtype, dtype != stored.dtype else { return stored }
+      return stored.converted(to: dtype)
+    } catch {
+      self.error = self.error ?? error
+      return nil
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import SwiftletModels
+
+/// Loads models from folders, with or without an adapter.
+public enum ModelLoader {
+  /// Loads a model.
+  /// - Parameters:
+  ///   - folder: a folder in Hugging Face layout; or one that holds only an adapter, whose config names the base.
+  ///   - weights: converts the base's weights to this format; nil keeps what is stored.
+  ///   - adapter: a folder with a PEFT adapter to put on top.
+  ///   - resolve: turns the base model's name in an adapter config into a folder; by default a path, also one beside the adapter.
+  public static func load(
+    _ folder: String, weights: WeightFormat? = nil, adapter: String? = nil, resolve: ((String) throws -> String)? = nil
+  ) throws -> CausalLM {
+    let isAdapter = AdapterFile.exists(in: folder)
+    guard FolderFiles.exists(FolderFiles.join(folder, "config.json")) || !isAdapter else {
+      guard adapter == nil else { throw CheckpointError(folder, "a model is wanted, found an adapter; name its base model instead") }
+      let model = try CheckpointReader(try base(of: folder, resolve)).model(weights: weights)
+      try AdapterFile.load(folder, into: model)
+      return model
+    }
+    let model = try CheckpointReader(folder).model(weights: weights)
+    if let adapter = adapter ?? (isAdapter ? folder : nil) { try AdapterFile.load(adapter, into: model) }
+    return model
+  }
+
+  /// The folder of the base model that an adapter folder's config names.
+  public static func base(of adapter: String, _ resolve: ((String) throws -> String)? = nil) throws -> String {
+    let config = try AdapterFile.config(adapter)
+    guard let name = config.baseModel, !name.isEmpty else {
+      throw CheckpointError(adapter, "adapter_config.json names no base model; give the base as MODEL and this folder as --adapter")
+    }
+    if let resolve { return try resolve(name) }
+    let candidates = [name, FolderFiles.join(adapter, name), FolderFiles.join(adapter, "../" + name)]
+    guard let found = candidates.first(where: { FolderFiles.exists(FolderFiles.join($0, "config.json")) }) else {
+      throw CheckpointError(adapter, "the base model \"\(name)\" is not a folder here; give it as MODEL and this folder as --adapter")
+    }
+    return found
+  }
+}

@@ -1,0 +1,74 @@
+import Foundation
+import SwiftletCPU
+import SwiftletFormats
+import SwiftletTensorCore
+
+/// A tensor to write: described first, made when its turn comes, so that only one is in memory.
+struct TensorEntry {
+  let name: String
+  let shape: Shape
+  let dtype: DType
+  let make: () throws -> Tensor
+
+  var byteCount: Int { shape.count * dtype.size }
+}
+
+/// Writes safetensors files, whole or not at all.
+enum TensorFiles {
+  /// Writes one file.
+  static func write(_ entries: [TensorEntry], to path: String) throws {
+    var header = JSONObject([("__metadata__", .object(JSONObject([("format", .string("pt"))])))])
+    var at = 0
+    for entry in entries {
+      let format = [DType.float32: "F32", .bfloat16: "BF16", .float16: "F16"][entry.dtype] ?? "F32"
+      header[entry.name] = .object(
+        JSONObject([
+          ("dtype", .string(format)), ("shape", .array(entry.shape.dimensions.map { .int($0) })),
+          ("data_offsets", .array([.int(at), .int(at + entry.byteCount)])),
+        ]))
+      at += entry.byteCount
+    }
+    var text = Array(JSON.object(header).serialized().utf8)
+    while text.count % 64 != 56 { text.append(UInt8(ascii: " ")) }
+    try AtomicFile.write(path) { writer in
+      try withUnsafeBytes(of: UInt64(text.count).littleEndian) { try writer.write($0) }
+      try text.withUnsafeBytes { try writer.write($0) }
+      for entry in entries {
+        let tensor = try entry.make()
+        precondition(tensor.dtype == entry.dtype && tensor.shape == entry.shape, "\(entry.name): made otherwise than described")
+        try writer.write(UnsafeRawBufferPointer(start: tensor.storage.pointer + tensor.byteOffset, count: tensor.byteCount))
+      }
+    }
+  }
+
+  /// Writes `name.safetensors`, or shards of at most `limit` bytes with an index.
+  static func writeShards(_ entries: [TensorEntry], to folder: String, name: String, limit: Int) throws {
+    let shards = split(entries, limit: limit)
+    guard shards.count > 1 else { return try write(entries, to: FolderFiles.join(folder, "\(name).safetensors")) }
+    var map = JSONObject()
+    for (index, shard) in shards.enumerated() {
+      let file = "\(name)-\(padded(index + 1))-of-\(padded(shards.count)).safetensors"
+      try write(shard, to: FolderFiles.join(folder, file))
+      for entry in shard { map[entry.name] = .string(file) }
+    }
+    let total = entries.reduce(0) { $0 + $1.byteCount }
+    let index = JSONObject([("metadata", .object(JSONObject([("total_size", .int(total))]))), ("weight_map", .object(map))])
+    try FolderFiles.write(.object(index), to: FolderFiles.join(folder, "\(name).safetensors.index.json"))
+  }
+
+  private static func split(_ entries: [TensorEntry], limit: Int) -> [[TensorEntry]] {
+    var shards: [[TensorEntry]] = [[]]
+    var bytes = 0
+    for entry in entries {
+      if bytes > 0 && bytes + entry.byteCount > limit {
+        shards.append([])
+        bytes = 0
+      }
+      shards[shards.count - 1].append(entry)
+      bytes += entry.byteCount
+    }
+    return shards
+  }
+
+  private static func padded(_ number: Int) -> String { String(repeating: "0", count: max(0, 5 - String(number).count)) + String(number) }
+}
