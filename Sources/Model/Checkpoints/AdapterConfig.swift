@@ -81,7 +81,8 @@ public struct AdapterConfig: Sendable {
     func strings(_ values: [String]) -> JSON { values.isEmpty ? .null : .array(values.map { .string($0) }) }
     var pairs: [(String, JSON)] = [
       ("base_model_name_or_path", baseModel.map { .string($0) } ?? .null), ("r", .int(lora.rank)), ("lora_alpha", number(lora.alpha)),
-      ("lora_dropout", number(shortest(lora.dropout))), ("target_modules", targets(lora.targets) ?? .array(targetModules.map { .string($0) })),
+      ("lora_dropout", number(shortest(lora.dropout))),
+      ("target_modules", targets(lora.targets) ?? .array(targetModules.map { .string($0) })),
       ("exclude_modules", targets(lora.exclude) ?? .null),
       ("rank_pattern", object(lora.rankPattern.map { ($0.key, .int($0.value)) })),
       ("alpha_pattern", object(lora.alphaPattern.map { ($0.key, number($0.value)) })),

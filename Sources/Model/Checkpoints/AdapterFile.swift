@@ -17,7 +17,9 @@ public enum AdapterFile {
   /// Reads the config of an adapter folder.
   public static func config(_ folder: String) throws -> AdapterConfig {
     let path = FolderFiles.join(folder, configName)
-    guard FolderFiles.exists(path) else { throw CheckpointError(folder, "\(configName) is missing: a folder with a PEFT adapter is wanted") }
+    guard FolderFiles.exists(path) else {
+      throw CheckpointError(folder, "\(configName) is missing: a folder with a PEFT adapter is wanted")
+    }
     return try AdapterConfig(try FolderFiles.object(path), file: path)
   }
 

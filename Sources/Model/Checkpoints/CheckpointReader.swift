@@ -20,7 +20,9 @@ public final class CheckpointReader {
     self.folder = folder
     let path = FolderFiles.join(folder, configName)
     guard FolderFiles.isFolder(folder) else { throw CheckpointError(folder, "a model folder in Hugging Face layout is wanted") }
-    guard FolderFiles.exists(path) else { throw CheckpointError(folder, "\(configName) is missing: a folder in Hugging Face layout is wanted") }
+    guard FolderFiles.exists(path) else {
+      throw CheckpointError(folder, "\(configName) is missing: a folder in Hugging Face layout is wanted")
+    }
     config = ModelConfig(try FolderFiles.object(path), file: path)
     tensors = try StoredTensors(model: folder)
   }

@@ -48,12 +48,15 @@ public enum AtomicFolder {
   /// Runs `body` on a new folder beside `path`, then renames it to `path`. Whatever fails, `path` is as it was and the new folder is gone.
   ///
   /// An existing folder is replaced only where it is empty or `mayReplace` says so of its file names.
-  public static func write(_ path: String, mayReplace: ([String]) -> Bool = { _ in false }, _ body: (_ temporary: String) throws -> Void) throws {
+  public static func write(_ path: String, mayReplace: ([String]) -> Bool = { _ in false }, _ body: (_ temporary: String) throws -> Void)
+    throws
+  {
     let manager = FileManager.default
     let target = URL(fileURLWithPath: path).standardizedFileURL.path
     let found = try existing(target)
     guard found.isEmpty || mayReplace(found) else {
-      throw CheckpointError(path, "exists and holds other files (\(found.sorted().prefix(5).joined(separator: ", "))); choose another folder")
+      throw CheckpointError(
+        path, "exists and holds other files (\(found.sorted().prefix(5).joined(separator: ", "))); choose another folder")
     }
     let parent = URL(fileURLWithPath: target).deletingLastPathComponent().path
     try manager.createDirectory(atPath: parent, withIntermediateDirectories: true)

@@ -33,7 +33,9 @@ package final class StoredTensors {
   package func shape(_ name: String) -> [Int]? { places[name]?.shape }
 
   private static func shardFiles(_ index: String) throws -> [String] {
-    guard let map = try FolderFiles.object(index)["weight_map"]?.object else { throw CheckpointError(index, "field \"weight_map\": an object is wanted") }
+    guard let map = try FolderFiles.object(index)["weight_map"]?.object else {
+      throw CheckpointError(index, "field \"weight_map\": an object is wanted")
+    }
     var files = Set<String>()
     for (name, file) in map {
       guard let file = file.string, !file.isEmpty, !file.contains("/"), file != ".." else {
@@ -70,7 +72,9 @@ package final class StoredTensors {
       throw CheckpointError(name, "stored as \(place.format): F32, BF16 or F16 is wanted")
     }
     let shape = Shape(place.shape)
-    guard shape.count * dtype.size == place.bytes.count else { throw CheckpointError(name, "shape \(shape) and size \(place.bytes.count) differ") }
+    guard shape.count * dtype.size == place.bytes.count else {
+      throw CheckpointError(name, "shape \(shape) and size \(place.bytes.count) differ")
+    }
     let start = UnsafeMutableRawPointer(mutating: place.file.pointer + place.bytes.lowerBound)
     let view = Tensor(Storage(viewing: start, byteCount: place.bytes.count, owner: place.file), shape: shape, dtype: dtype)
     return Int(bitPattern: start) % dtype.size == 0 ? view : view.copied(part: .weights)

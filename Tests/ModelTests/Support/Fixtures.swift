@@ -6,7 +6,8 @@ import SwiftletTensorCore
 /// Reference results from outside the project: `$SWIFTLET_FIXTURES`, by default `../shared/fixtures`.
 enum Fixtures {
   static let root = ProcessInfo.processInfo.environment["SWIFTLET_FIXTURES"] ?? packageRoot + "/../shared/fixtures"
-  static let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  static let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
     .deletingLastPathComponent().path
 
   /// The folders under `kind` that hold `file`, sorted; empty, with a message, where there are none.
