@@ -31,7 +31,9 @@ struct AttentionCase: Sendable {
         let seen = (0..<end - first).filter { options.causal ? $0 <= position && $0 > position - (options.window ?? .max / 2) : true }
         for head in 0..<options.heads {
           let keyHead = head / (options.heads / options.keyValueHeads)
-          let part = { (x: [R], row: Int, width: Int, head: Int, size: Int) in Array(x[(row * width + head) * size..<(row * width + head + 1) * size]) }
+          let part = { (x: [R], row: Int, width: Int, head: Int, size: Int) in
+            Array(x[(row * width + head) * size..<(row * width + head + 1) * size])
+          }
           result += Definitions.attentionRow(
             part(q, row, options.heads, head, dimension),
             keys: seen.map { part(k, first + $0, options.keyValueHeads, keyHead, dimension) },

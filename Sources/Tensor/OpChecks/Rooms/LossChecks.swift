@@ -10,7 +10,8 @@ extension SelfCheck {
         let inputs = [normal(1, [33, 20]), normal(2, [61, 20], scale: 0.5)]
         let truth = crossEntropyOfDefinition(inputs, targets, doubles)
         let naive = crossEntropyOfDefinition(inputs, targets, singles)
-        let found = parity("linearCrossEntropy", singles(linearCrossEntropy(inputs[0], inputs[1], targets: targets).lossSum), truth: [truth], naive: [naive])
+        let found = parity(
+          "linearCrossEntropy", singles(linearCrossEntropy(inputs[0], inputs[1], targets: targets).lossSum), truth: [truth], naive: [naive])
         return [found]
           + headOptions.flatMap { name, options in
             GradientCheck("linearCrossEntropy \(name)", inputs) {
@@ -49,10 +50,12 @@ extension SelfCheck {
     ]
   }
 
-  private static var headOptions: [(String, HeadOptions)] { [
-    ("plain", HeadOptions()), ("capped", HeadOptions(softCap: 3)), ("scaled", HeadOptions(logitScale: 0.25)),
-    ("variants", HeadOptions(loss: TokenLoss(labelSmoothing: 0.1, zLoss: 0.01))),
-  ] }
+  private static var headOptions: [(String, HeadOptions)] {
+    [
+      ("plain", HeadOptions()), ("capped", HeadOptions(softCap: 3)), ("scaled", HeadOptions(logitScale: 0.25)),
+      ("variants", HeadOptions(loss: TokenLoss(labelSmoothing: 0.1, zLoss: 0.01))),
+    ]
+  }
 
   private static var adapter: [Tensor] { [normal(3, [4, 20]), normal(4, [61, 4], scale: 0.3), normal(5, [61])] }
   private static func adapted(_ inputs: [Tensor]) -> HeadOptions {
@@ -62,7 +65,8 @@ extension SelfCheck {
   private static func crossEntropyOfDefinition<R: Real>(_ inputs: [Tensor], _ targets: [Int32], _ convert: (Tensor) -> [R]) -> R {
     let logits = Definitions.linear(convert(inputs[0]), convert(inputs[1]), rows: 33, inputs: 20, outputs: 61)
     return targets.enumerated().reduce(R(0)) { total, item in
-      item.element < 0 ? total : total + Definitions.crossEntropy(Array(logits[item.offset * 61..<(item.offset + 1) * 61]), target: Int(item.element))
+      item.element < 0
+        ? total : total + Definitions.crossEntropy(Array(logits[item.offset * 61..<(item.offset + 1) * 61]), target: Int(item.element))
     }
   }
 }
