@@ -19,6 +19,19 @@ enum Fixtures {
     return found
   }
 
+  /// Made for this project and part of it: Tests/Fixtures.
+  static let own = packageRoot + "/Tests/Fixtures"
+  /// A small Llama with an adapter and reference results.
+  static let tinyLlama = own + "/models/tiny_llama"
+
+  /// A new empty folder that `body` may fill; gone afterwards.
+  static func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let folder = NSTemporaryDirectory() + "swiftlet-model-tests-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    return try body(folder)
+  }
+
   static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
   static func json(_ path: String) throws -> JSON { try JSON(parsing: Array(try Data(contentsOf: URL(fileURLWithPath: path)))) }
