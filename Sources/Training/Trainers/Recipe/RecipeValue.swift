@@ -177,6 +177,16 @@ extension Double: RecipeValue, RecipeDefault {
   package var recipeJSON: JSON { Int(exactly: self).map { .int($0) } ?? .number(self) }
 }
 
+extension Float: RecipeValue {
+  package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
+    var value = Double(self)
+    value.overlay(node, path, problems)
+    self = Float(value)
+  }
+  // By its own digits: 0.1 stays 0.1.
+  package var recipeJSON: JSON { Int(exactly: self).map { .int($0) } ?? .number(Double(description) ?? Double(self)) }
+}
+
 extension Bool: RecipeValue, RecipeDefault {
   package static var recipeDefault: Bool { false }
   package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
@@ -224,7 +234,7 @@ extension RecipeWord {
   package static var later: [String] { [] }
   package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
     let known = Self.allCases.map(\.rawValue)
-    guard case .scalar(let json) = node.content, let word = json.string ?? (json.bool.map { $0 ? "true" : "none" }) else {
+    guard case .scalar(let json) = node.content, let word = json.string else {
       return problems.add(node, path, "wants one of \(known.joined(separator: ", ")), found \(node.kind)")
     }
     if let value = Self(rawValue: word) { return self = value }

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 
 /// Why a checkpoint cannot be trusted.
@@ -21,9 +22,9 @@ package enum Manifest {
       let path = folder + "/" + name
       try Files.sync(path)
       files.append(
-        .object(JSONObject([("name", .string(name)), ("bytes", .int(try Files.size(path))), ("crc32c", .string(try CRC32C.ofFile(path)))])))
+        .object(JSONObject([("name", .string(name)), ("bytes", .int(try Files.size(path))), ("crc32c", .string(try Files.checksum(path)))])))
     }
-    try Files.write(folder + "/" + Manifest.name, Array(text(files).utf8))
+    try AtomicFile.write(folder + "/" + Manifest.name, bytes: text(files).utf8)
     try Files.sync(folder)
   }
 
@@ -32,9 +33,7 @@ package enum Manifest {
     func body(_ crc: String) -> String {
       JSON.object(JSONObject([("version", .int(1)), ("crc32c", .string(crc)), ("files", .array(files))])).serialized(indent: 1) + "\n"
     }
-    var crc = CRC32C()
-    crc.add(body(""))
-    return body(crc.hex)
+    return body(Files.checksum(of: Array(body("").utf8)))
   }
 
   /// Checks every file of a checkpoint against its manifest. Reads all of it.
@@ -62,7 +61,7 @@ package enum Manifest {
       guard Files.exists(path) else { throw damage("\(name) is missing") }
       let found = try Files.size(path)
       guard found == size else { throw damage("\(name) has \(found) bytes, its manifest says \(size)") }
-      guard try CRC32C.ofFile(path) == crc else { throw damage("the contents of \(name) do not match their checksum") }
+      guard try Files.checksum(path) == crc else { throw damage("the contents of \(name) do not match their checksum") }
     }
   }
 }

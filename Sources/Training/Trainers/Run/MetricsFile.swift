@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 import SwiftletTracking
 
@@ -16,12 +17,12 @@ package final class MetricsFile: EventSink {
   /// Opens the file for a run that goes on after `step` steps: later lines are dropped, also a last line that was cut off.
   package init(_ path: String, keepingStepsUpTo step: Int) throws {
     self.path = path
-    guard Files.exists(path) else { return try Files.write(path, []) }
+    guard Files.exists(path) else { return try AtomicFile.write(path, bytes: []) }
     let kept = try Files.read(path).split(separator: UInt8(ascii: "\n")).filter { line in
       guard let found = (try? JSON(parsing: line))?["step"]?.int else { return false }
       return found <= step
     }
-    try Files.replace(path, kept.flatMap { $0 + [UInt8(ascii: "\n")] })
+    try AtomicFile.write(path, bytes: kept.flatMap { $0 + [UInt8(ascii: "\n")] })
   }
 
   package func receive(_ event: Event) throws {
@@ -41,7 +42,7 @@ package final class MetricsFile: EventSink {
   private func flush() throws {
     if pending.isEmpty { return }
     let file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
-    guard file >= 0 else { throw FileError.last("cannot open", path) }
+    guard file >= 0 else { throw FileError.last("open", path) }
     defer { close(file) }
     var done = 0
     while done < pending.count {
@@ -51,7 +52,7 @@ package final class MetricsFile: EventSink {
       done += count
     }
     pending.removeFirst(done)
-    if !pending.isEmpty { throw FileError.last("cannot write", path) }
+    if !pending.isEmpty { throw FileError.last("write", path) }
   }
 
   /// Brings all lines to the disk, so that a checkpoint never knows more steps than the file.

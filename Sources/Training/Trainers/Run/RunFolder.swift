@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 
 #if canImport(Glibc)
@@ -24,7 +25,7 @@ public final class RunFolder {
     self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     try Files.makeFolder(self.path)
     lock = open(self.path + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-    guard lock >= 0 else { throw FileError.last("cannot open", self.path + "/.lock") }
+    guard lock >= 0 else { throw FileError.last("open", self.path + "/.lock") }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       close(lock)
       throw RunFolderError(description: "another process is training in \(path): wait for it, stop it, or choose another output")

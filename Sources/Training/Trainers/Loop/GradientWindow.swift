@@ -1,0 +1,98 @@
+import SwiftletLayers
+import SwiftletModels
+import SwiftletTensorCore
+
+/// Loss and gradients of all rows of one optimizer step.
+struct GradientWindow {
+  let model: CausalLM
+  let checkpointing: Checkpointing
+  let tokensAtOnce: Int
+
+  /// What a window gave.
+  struct Result {
+    var lossSum = 0.0
+    var trainedTokens = 0
+    var tokens = 0
+    var isFinite = true
+    /// The mean over the trained tokens.
+    var loss: Double { lossSum / Double(max(1, trainedTokens)) }
+  }
+
+  /// Rows go through the model in groups of at most `tokensAtOnce` tokens, at least one row each. Groups depend on the sequence of rows alone,
+  /// not on how a recipe cuts them into batches: 8 × 1, 4 × 2 and 1 × 8 compute the same sums in the same order.
+  func groups(_ rows: [TokenRow]) -> [[TokenRow]] {
+    var groups: [[TokenRow]] = []
+    var tokens = 0
+    for row in rows {
+      if groups.isEmpty || tokens + row.ids.count > tokensAtOnce {
+        groups.append([])
+        tokens = 0
+      }
+      groups[groups.count - 1].append(row)
+      tokens += row.ids.count
+    }
+    return groups
+  }
+
+  /// Adds the gradient of the mean loss over all trained tokens of `rows` to the parameters. Stops at a loss that is not finite.
+  func gradients(_ rows: [TokenRow], random: Random) -> Result {
+    let trained = rows.reduce(0) { $0 + $1.trainedTokens }
+    var result = Result()
+    result.trainedTokens = trained
+    result.tokens = rows.reduce(0) { $0 + $1.ids.count }
+    if trained == 0 { return result }
+    for (index, group) in groups(rows).enumerated() where result.isFinite {
+      let tape = Tape()
+      let context = ForwardContext(
+        lengths: group.flatMap(\.lengths), tape: tape, checkpointing: checkpointing, dropoutRandom: random.split(UInt64(index)))
+      let loss = self.loss(group, context)
+      result.lossSum += loss.value
+      result.isFinite = loss.value.isFinite
+      if loss.count > 0, result.isFinite {
+        tape.backward(from: loss.tensor, seed: Tensor([1 / Float(trained)], [1]))
+      }
+    }
+    return result
+  }
+
+  /// The mean loss of `rows` without gradients and without dropout.
+  func evaluate(_ rows: [TokenRow]) -> Result {
+    var result = Result()
+    for group in groups(rows) {
+      let loss = self.loss(group, ForwardContext(lengths: group.flatMap(\.lengths)))
+      result.lossSum += loss.value
+      result.trainedTokens += loss.count
+      result.tokens += group.reduce(0) { $0 + $1.ids.count }
+    }
+    return result
+  }
+
+  private func loss(_ group: [TokenRow], _ context: ForwardContext) -> (tensor: Tensor, value: Double, count: Int) {
+    let targets = shiftedTargets(labels: group.flatMap(\.labels), lengths: group.flatMap(\.lengths))
+    let (sum, count) = model.loss(ids: group.flatMap(\.ids), targets: targets, context)
+    return (sum, count == 0 ? 0 : Double(sum.floats[0]), count)
+  }
+
+  /// Where the first number that is not finite appears in a pass over `rows`: for the message when training stops.
+  func diagnosis(_ rows: [TokenRow]) -> String {
+    let parameters = model.parameters + model.adapterParameters
+    if let bad = parameters.first(where: { $0.isMaterialized && $0.dtype == .float32 && !isFinite($0.value) }) {
+      return "the weight \(bad.name) holds a number that is not finite"
+    }
+    if let bad = parameters.first(where: { $0.gradient.map { !isFinite($0) } ?? false }) { return "the gradient of \(bad.name) is not finite" }
+    var place: String?
+    for group in groups(rows) where place == nil {
+      let context = ForwardContext(lengths: group.flatMap(\.lengths))
+      context.observer = { index, hidden in
+        if place == nil, !isFinite(hidden) {
+          place = index == 0 ? "the embedding is not finite" : "the output of block \(index - 1) is not finite"
+        }
+      }
+      _ = loss(group, context)
+    }
+    return place ?? "the logits are not finite"
+  }
+}
+
+/// Whether all elements of a float32 tensor are finite numbers.
+func isFinite(_ tensor: Tensor) -> Bool { tensor.floats.allSatisfy(\.isFinite) }

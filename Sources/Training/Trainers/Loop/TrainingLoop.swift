@@ -1,0 +1,132 @@
+import SwiftletCPU
+import SwiftletLayers
+import SwiftletModels
+import SwiftletOps
+import SwiftletOptimizers
+import SwiftletTensorCore
+import SwiftletTracking
+
+/// Training cannot go on.
+public struct TrainingError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What was wanted, what was found, what to do.
+  public let description: String
+  /// An error.
+  public init(_ description: String) { self.description = description }
+}
+
+/// What the next step depends on, besides weights and moments.
+public struct LoopState: Hashable, Sendable {
+  /// Optimizer steps done: the data cursor, too.
+  public var step = 0
+  /// Updates done: steps less the skipped ones.
+  public var updates = 0
+  /// Steps skipped because loss or gradient was not finite.
+  public var skipped = 0
+  /// The same, in a row up to now.
+  public var skippedInRow = 0
+  /// Tokens that went through the model so far.
+  public var tokens = 0
+}
+
+/// Step after step: rows, gradients, clipping, update. Knows no files.
+final class TrainingLoop {
+  /// Steps with a loss or gradient that is not finite, after which training stops.
+  static let patience = 3
+
+  let model: CausalLM
+  let parameters: [Parameter]
+  let optimizer: any Optimizer
+  let plan: StepPlan
+  private(set) var state = LoopState()
+  private let rows: [TokenRow]
+  private let heldOut: [TokenRow]
+  private let recipe: Recipe
+  private let order: RowOrder
+  private let window: GradientWindow
+  private let clock = ContinuousClock()
+
+  /// - Precondition: at least one row and one trainable parameter.
+  init(_ model: CausalLM, rows: [TokenRow], heldOut: [TokenRow], _ recipe: Recipe) {
+    self.model = model
+    self.rows = rows
+    self.heldOut = heldOut
+    self.recipe = recipe
+    parameters = model.trainableParameters
+    precondition(!parameters.isEmpty, "nothing to train")
+    optimizer = recipe.optimizer.make(parameters)
+    plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
+    order = RowOrder(plan)
+    window = GradientWindow(
+      model: model, checkpointing: recipe.memory.checkpoint == .everyBlock ? .everyBlock : .none,
+      tokensAtOnce: max(1, recipe.memory.tokensAtOnce))
+  }
+
+  var isDone: Bool { state.step >= plan.totalSteps }
+
+  /// Goes on from a state whose weights and moments are in place.
+  func restore(_ state: LoopState) {
+    self.state = state
+    optimizer.restore(updates: state.updates)
+  }
+
+  /// One optimizer step.
+  /// - Throws: `TrainingError` after `patience` steps in a row whose loss or gradient is not finite. Weights are as before them.
+  func step() throws -> StepMetrics {
+    let start = clock.now
+    let batch = order.rows(step: state.step).map { rows[$0] }
+    let random = Random(seed: plan.seed, stream: 0x6472_6F70).split(UInt64(state.step))
+    let rate = recipe.schedule.rate(step: state.step, total: plan.totalSteps, peak: recipe.optimizer.options.learningRate)
+    let result = window.gradients(batch, random: random)
+    let norm = gradientNorm(parameters.compactMap(\.gradient))
+    let isGood = result.isFinite && norm.isFinite
+    if isGood {
+      let limit = recipe.plan.maxGradNorm
+      optimizer.update(learningRate: rate, gradientScale: clippingFactor(norm: norm, limit: limit > 0 ? limit : nil))
+      state.updates += 1
+      state.skippedInRow = 0
+    } else {
+      try skip(batch, result)
+    }
+    model.clearGradients()
+    state.step += 1
+    state.tokens += result.tokens
+    let seconds = max(1e-9, (clock.now - start).seconds)
+    return StepMetrics(
+      step: state.step, totalSteps: plan.totalSteps, epoch: plan.epoch(after: state.step), loss: result.loss, learningRate: rate,
+      gradientNorm: norm, tokens: result.tokens, trainedTokens: result.trainedTokens, tokensPerSecond: Double(result.tokens) / seconds,
+      peakMemoryBytes: HostMemory.peakBytes, skipped: !isGood)
+  }
+
+  private func skip(_ batch: [TokenRow], _ result: GradientWindow.Result) throws {
+    state.skipped += 1
+    state.skippedInRow += 1
+    guard state.skippedInRow >= TrainingLoop.patience else { return }
+    let cause = window.diagnosis(batch)
+    model.clearGradients()
+    throw TrainingError(
+      """
+      \(TrainingLoop.patience) steps in a row gave a loss or gradient that is not a finite number
+      at step \(state.step + 1) (loss \(result.loss)): \(cause)
+      fix: lower the learning rate or train longer warm-up; the last good checkpoint is kept
+      """)
+  }
+
+  /// The loss on the held-out rows; nil where there are none.
+  func evaluate() -> EvaluationMetrics? {
+    if heldOut.isEmpty { return nil }
+    let result = window.evaluate(heldOut)
+    return EvaluationMetrics(
+      step: state.step, epoch: plan.epoch(after: state.step), loss: result.loss, rows: heldOut.count, trainedTokens: result.trainedTokens)
+  }
+
+  /// Whether held-out rows are evaluated after the present step.
+  var isEvaluationDue: Bool {
+    let every = recipe.evaluation.every
+    return !heldOut.isEmpty && (isDone || (every > 0 && state.step % every == 0))
+  }
+}
+
+extension Duration {
+  /// The length in seconds.
+  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

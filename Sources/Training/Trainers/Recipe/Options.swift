@@ -1,0 +1,149 @@
+import SwiftletModels
+
+/// Precision of the base weights in memory. Trained weights are always float32.
+public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
+  /// As the files have it.
+  case stored
+  case float32, float16, bfloat16
+}
+
+/// Which model is trained.
+public struct ModelOptions: Hashable, Sendable {
+  /// A folder in Hugging Face layout.
+  public var source: String?
+  /// A `config.json` to start from random weights (drawn from `plan.seed`) instead of `source`.
+  public var config: String?
+  /// A folder with tokenizer files. Default: `source`, or the folder of `config`.
+  public var tokenizer: String?
+  /// Precision of the base weights in memory.
+  public var weights = WeightPrecision.stored
+  /// The longest row in tokens; longer ones are cut off. Default: what the model was made for.
+  public var contextLength: Int?
+
+  /// No model yet.
+  public init() {}
+}
+
+/// Which adapter is trained: a new LoRA or one that exists.
+public struct AdapterOptions: Hashable, Sendable {
+  /// A new adapter.
+  public var lora: LoRA? = LoRA()
+  /// A folder with a PEFT adapter to go on from.
+  public var start: String?
+
+  /// A new LoRA with default settings.
+  public init() {}
+}
+
+/// The form of the rows.
+public enum DataLayoutOption: String, Hashable, Sendable, CaseIterable {
+  case alpaca, sharegpt, chat, text, tokens
+}
+
+/// What is trained on.
+public struct DataOptions: Hashable, Sendable {
+  /// A file (JSONL, JSON, plain text for layout `text`) or a folder of such.
+  public var path: String?
+  /// The form of the rows.
+  public var layout = DataLayoutOption.chat
+  /// Another order each epoch, determined by `plan.seed`.
+  public var shuffle = true
+  /// Rows kept back for evaluation: a share below 1, or a number of rows.
+  public var holdOut = 0.0
+  /// A file or folder of rows for evaluation, in the same layout, instead of `holdOut`.
+  public var evaluation: String?
+
+  /// No data yet.
+  public init() {}
+}
+
+/// Which tokens of a row are trained.
+public enum TrainOnOption: String, Hashable, Sendable, CaseIterable {
+  /// The assistant's turns with their stop tokens.
+  case responses
+  /// Every token.
+  case all
+}
+
+/// Supervised fine-tuning.
+public struct SFTOptions: Hashable, Sendable {
+  /// Puts several rows into one of `contextLength` tokens (best fit), without attention from one to another.
+  public var packing = false
+  /// Which tokens are trained.
+  public var trainOn = TrainOnOption.responses
+
+  /// The defaults.
+  public init() {}
+}
+
+/// How the model is taught.
+public enum MethodOption: Hashable, Sendable {
+  /// Supervised fine-tuning.
+  case sft(SFTOptions)
+}
+
+/// How long and in which portions.
+public struct PlanOptions: Hashable, Sendable {
+  /// Passes over the data; nil where `steps` says it.
+  public var epochs: Double? = 1
+  /// Optimizer steps; nil where `epochs` says it.
+  public var steps: Int?
+  /// Rows of a batch.
+  public var batchSize = 2
+  /// Batches of a step. The loss is the mean over all tokens of the step: `8 × 1` and `1 × 8` are the same, to the bit.
+  public var accumulation = 4
+  /// Determines everything random: order of rows, new weights, dropout.
+  public var seed = 3407
+  /// Gradients are scaled down to this global norm; 0 for no limit.
+  public var maxGradNorm = 1.0
+
+  /// The defaults.
+  public init() {}
+}
+
+/// Which blocks keep what backward needs.
+public enum CheckpointOption: String, Hashable, Sendable, CaseIterable {
+  case none, everyBlock
+}
+
+/// Where kept block inputs lie. On the CPU both are the same memory.
+public enum OffloadOption: String, Hashable, Sendable, CaseIterable {
+  case none, host
+}
+
+/// What is given up for memory. None of it changes a bit of the result, but `tokensAtOnce` may.
+public struct MemoryOptions: Hashable, Sendable {
+  /// Which blocks are computed again in backward.
+  public var checkpoint = CheckpointOption.none
+  /// Where kept block inputs lie.
+  public var offload = OffloadOption.none
+  /// Rows of a step go through the model together up to this many tokens; a longer row goes alone.
+  public var tokensAtOnce = 1024
+
+  /// The defaults.
+  public init() {}
+}
+
+/// When held-out rows are evaluated.
+public struct EvaluationOptions: Hashable, Sendable {
+  /// Steps between evaluations; 0 for the end only.
+  public var every = 0
+
+  /// The defaults.
+  public init() {}
+}
+
+/// What is kept of the run.
+public struct SavingOptions: Hashable, Sendable {
+  /// Steps between checkpoints; 0 for none but at an interruption and at the end.
+  public var every = 100
+  /// How many checkpoints stay.
+  public var keep = 2
+  /// Format of a fully trained model's weights in `final`.
+  public var weights = WeightPrecision.stored
+  /// What to export at the end.
+  public var export: [String] = []
+
+  /// The defaults.
+  public init() {}
+}
