@@ -58,7 +58,7 @@ public final class Attention: Module {
   /// The path in Hugging Face files.
   public let path: String
   let layer: Int
-  let shape: AttentionShape
+  package let shape: AttentionShape
   let rotary: Rotary?
   private let inputs: Inputs
   private let output: Linear

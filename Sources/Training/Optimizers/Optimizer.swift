@@ -96,9 +96,3 @@ public enum OptimizerChoice: Hashable, Sendable {
     }
   }
 }
-
-/// The factor that brings gradients of global L2 norm `norm` down to `limit`: min(1, limit / (norm + 1e-6)), as in PyTorch; 1 without a limit.
-public func clippingFactor(norm: Double, limit: Double?) -> Float {
-  guard let limit, limit > 0 else { return 1 }
-  return Float(min(1, limit / (norm + 1e-6)))
-}

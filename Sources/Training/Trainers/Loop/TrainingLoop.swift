@@ -81,7 +81,7 @@ final class TrainingLoop {
     let isGood = result.isFinite && norm.isFinite
     if isGood {
       let limit = recipe.plan.maxGradNorm
-      optimizer.update(learningRate: rate, gradientScale: clippingFactor(norm: norm, limit: limit > 0 ? limit : nil))
+      optimizer.update(learningRate: rate, gradientScale: limit > 0 ? clipFactor(norm: norm, maximum: limit) : 1)
       state.updates += 1
       state.skippedInRow = 0
     } else {

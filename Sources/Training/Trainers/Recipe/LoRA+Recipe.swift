@@ -58,10 +58,10 @@ extension LoRA.Targets: RecipeValue {
 extension Dictionary: RecipeValue where Key == String, Value: RecipeValue & RecipeDefault {
   package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
     guard case .map(let pairs) = node.content else { return problems.add(node, path, "wants keys and values, found \(node.kind)") }
-    for (key, inner) in pairs {
-      var value = self[key] ?? Value.recipeDefault
-      value.overlay(inner, join(path, key), problems)
-      self[key] = value
+    for pair in pairs {
+      var value = self[pair.key] ?? Value.recipeDefault
+      value.overlay(pair.node, join(path, pair.key), problems)
+      self[pair.key] = value
     }
   }
 

@@ -3,10 +3,10 @@ import SwiftletFormats
 /// A piece of a recipe with its place, so that errors can point at a line.
 package struct RecipeNode {
   /// What stands there.
-  package enum Content {
+  package indirect enum Content {
     case scalar(JSON)
     case list([RecipeNode])
-    case map([(key: String, node: RecipeNode)])
+    case map([RecipeEntry])
   }
   package var content: Content
   /// `recipe.yaml:12`, `--set plan.steps=3`.
@@ -32,8 +32,14 @@ package struct RecipeNode {
 
   /// The node wrapped in maps, `a.b.c` from the outside in.
   func nested(under path: [String]) -> RecipeNode {
-    path.reversed().reduce(self) { RecipeNode(.map([($1, $0)]), place: place) }
+    path.reversed().reduce(self) { RecipeNode(.map([RecipeEntry(key: $1, node: $0)]), place: place) }
   }
+}
+
+/// A key of a recipe with its value.
+package struct RecipeEntry {
+  package let key: String
+  package let node: RecipeNode
 }
 
 /// One thing that is wrong in a recipe.

@@ -22,7 +22,7 @@ package protocol RecipeSection: RecipeValue {
 /// Goes over the properties of a section, to read or to write them.
 package struct FieldVisitor {
   fileprivate enum Mode {
-    case read([(key: String, node: RecipeNode)], path: String, RecipeProblems)
+    case read([RecipeEntry], path: String, RecipeProblems)
     case write
   }
   fileprivate let mode: Mode
@@ -35,7 +35,7 @@ package struct FieldVisitor {
     switch mode {
     case .write: written[name] = value.recipeJSON
     case .read(let pairs, let path, let problems):
-      for (key, node) in pairs where key == name { value.overlay(node, join(path, name), problems) }
+      for pair in pairs where pair.key == name { value.overlay(pair.node, join(path, name), problems) }
     }
   }
 
@@ -43,7 +43,7 @@ package struct FieldVisitor {
   package mutating func later(_ name: String, _ reason: String) {
     guard case .read(let pairs, let path, let problems) = mode else { return }
     known.append(name)
-    for (key, node) in pairs where key == name && !node.isNull { problems.add(node, join(path, name), reason) }
+    for pair in pairs where pair.key == name && !pair.node.isNull { problems.add(pair.node, join(path, name), reason) }
   }
 }
 
@@ -58,12 +58,12 @@ extension RecipeSection {
     read(pairs, node, path, problems)
   }
 
-  mutating func read(_ pairs: [(key: String, node: RecipeNode)], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
+  mutating func read(_ pairs: [RecipeEntry], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
     var visit = FieldVisitor(mode: .read(pairs, path: path, problems))
     fields(&visit)
-    for (key, value) in pairs where !visit.known.contains(key) {
-      let hint = nearest(key, among: visit.known).map { "; did you mean \($0)?" } ?? ""
-      problems.add(value, join(path, key), "unknown key; known are \(visit.known.joined(separator: ", "))\(hint)")
+    for pair in pairs where !visit.known.contains(pair.key) {
+      let hint = nearest(pair.key, among: visit.known).map { "; did you mean \($0)?" } ?? ""
+      problems.add(pair.node, join(path, pair.key), "unknown key; known are \(visit.known.joined(separator: ", "))\(hint)")
     }
     settle(given: pairs.filter { !$0.node.isNull }.map(\.key), node, path, problems)
   }

@@ -17,7 +17,10 @@ package final class MetricsFile: EventSink {
   /// Opens the file for a run that goes on after `step` steps: later lines are dropped, also a last line that was cut off.
   package init(_ path: String, keepingStepsUpTo step: Int) throws {
     self.path = path
-    guard Files.exists(path) else { return try AtomicFile.write(path, bytes: []) }
+    guard Files.exists(path) else {
+      try AtomicFile.write(path, bytes: [])
+      return
+    }
     let kept = try Files.read(path).split(separator: UInt8(ascii: "\n")).filter { line in
       guard let found = (try? JSON(parsing: line))?["step"]?.int else { return false }
       return found <= step
