@@ -60,7 +60,7 @@ let package = Package(
     module("Training/Optimizers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
     module("Training/Trainers", uses: [
       "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
-      "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers",
+      "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers", yams,
     ]),
 
     // Product
