@@ -68,7 +68,10 @@ package final class StoredTensors {
   /// A tensor, as a view of the file where its alignment allows.
   package func tensor(_ name: String) throws -> Tensor {
     guard let place = places[name] else { throw CheckpointError(name, "no such tensor") }
-    guard let dtype = ["F32": DType.float32, "F16": .float16, "BF16": .bfloat16, "I64": .int64, "I32": .int32][place.format] else {
+    let known: [String: DType] = [
+      "F32": .float32, "F16": .float16, "BF16": .bfloat16, "I64": .int64, "I32": .int32, "I8": .int8, "U8": .uint8,
+    ]
+    guard let dtype = known[place.format] else {
       throw CheckpointError(name, "stored as \(place.format): F32, BF16 or F16 is wanted")
     }
     let shape = Shape(place.shape)

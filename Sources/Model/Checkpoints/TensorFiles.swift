@@ -4,26 +4,33 @@ import SwiftletFormats
 import SwiftletTensorCore
 
 /// A tensor to write: described first, made when its turn comes, so that only one is in memory.
-struct TensorEntry {
+package struct TensorEntry {
   let name: String
   let shape: Shape
   let dtype: DType
   let make: () throws -> Tensor
 
+  package init(name: String, shape: Shape, dtype: DType, make: @escaping () throws -> Tensor) {
+    (self.name, self.shape, self.dtype, self.make) = (name, shape, dtype, make)
+  }
+
   var byteCount: Int { shape.count * dtype.size }
 }
 
 /// Writes safetensors files, whole or not at all.
-enum TensorFiles {
+package enum TensorFiles {
+  private static let formats: [DType: String] = [
+    .float32: "F32", .bfloat16: "BF16", .float16: "F16", .int64: "I64", .int32: "I32", .int8: "I8", .uint8: "U8",
+  ]
+
   /// Writes one file.
-  static func write(_ entries: [TensorEntry], to path: String) throws {
+  package static func write(_ entries: [TensorEntry], to path: String) throws {
     var header = JSONObject([("__metadata__", .object(JSONObject([("format", .string("pt"))])))])
     var at = 0
     for entry in entries {
-      let format = [DType.float32: "F32", .bfloat16: "BF16", .float16: "F16"][entry.dtype] ?? "F32"
       header[entry.name] = .object(
         JSONObject([
-          ("dtype", .string(format)), ("shape", .array(entry.shape.dimensions.map { .int($0) })),
+          ("dtype", .string(formats[entry.dtype] ?? "F32")), ("shape", .array(entry.shape.dimensions.map { .int($0) })),
           ("data_offsets", .array([.int(at), .int(at + entry.byteCount)])),
         ]))
       at += entry.byteCount
