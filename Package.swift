@@ -93,8 +93,8 @@ let package = Package(
     ]),
     tests("InferenceTests", uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
     tests("TrainingTests", uses: [
-      "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletTracking", "SwiftletOptimizers",
-      "SwiftletTrainers",
+      "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+      "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "TestSupport",
     ]),
     tests("CLITests", uses: ["Swiftlet", "TestSupport"]),
     tests("ParityTests", uses: [

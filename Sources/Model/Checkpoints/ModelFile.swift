@@ -58,7 +58,7 @@ public enum ModelFile {
 
 /// Files that belong to a model beside its tensors: tokenizer, template, generation settings, licence.
 public enum CompanionFiles {
-  static let names: Set<String> = [
+  package static let names: Set<String> = [
     "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
     "vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja", "chat_template.json", "spiece.model", "tekken.json", "LICENSE",
     "LICENSE.txt", "NOTICE",

@@ -70,7 +70,11 @@ public enum OptimizerChoice: Hashable, Sendable {
 
   /// The numbers.
   public var options: AdamWOptions {
-    get { switch self { case .adamW(let options), .adamW8bit(let options), .pagedAdamW8bit(let options): options } }
+    get {
+      switch self {
+      case .adamW(let options), .adamW8bit(let options), .pagedAdamW8bit(let options): options
+      }
+    }
     set {
       switch self {
       case .adamW: self = .adamW(newValue)

@@ -121,7 +121,8 @@ public enum Event: Hashable, Sendable {
   public var json: JSON {
     switch self {
     case .note(let heading, let text): Event.object("note", [("heading", .string(heading)), ("text", .string(text))])
-    case .step(let metrics): Event.object("step", Array(metrics.json.map { ($0.key, $0.value) }) + [("total_steps", .int(metrics.totalSteps))])
+    case .step(let metrics):
+      Event.object("step", Array(metrics.json.map { ($0.key, $0.value) }) + [("total_steps", .int(metrics.totalSteps))])
     case .evaluation(let metrics): Event.object("evaluation", metrics.json.map { ($0.key, $0.value) })
     case .checkpoint(let step, let path): Event.object("checkpoint", [("step", .int(step)), ("path", .string(path))])
     case .warning(let text): Event.object("warning", [("text", .string(text))])

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #else
-import Darwin
+  import Darwin
 #endif
 
 /// Shows a run on stderr: on a terminal one live line that is rewritten, elsewhere a plain line now and then. Colour only on a terminal

@@ -79,7 +79,9 @@ struct GradientWindow {
     if let bad = parameters.first(where: { $0.isMaterialized && $0.dtype == .float32 && !isFinite($0.value) }) {
       return "the weight \(bad.name) holds a number that is not finite"
     }
-    if let bad = parameters.first(where: { $0.gradient.map { !isFinite($0) } ?? false }) { return "the gradient of \(bad.name) is not finite" }
+    if let bad = parameters.first(where: { $0.gradient.map { !isFinite($0) } ?? false }) {
+      return "the gradient of \(bad.name) is not finite"
+    }
     var place: String?
     for group in groups(rows) where place == nil {
       let context = ForwardContext(lengths: group.flatMap(\.lengths))

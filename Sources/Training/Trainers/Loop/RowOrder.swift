@@ -1,20 +1,21 @@
 import SwiftletTensorCore
 
 /// The order of rows in each epoch, kept for the epoch in use.
-final class RowOrder {
+package final class RowOrder {
   private let plan: StepPlan
   private var epoch = -1
   private var order: [Int] = []
 
-  init(_ plan: StepPlan) { self.plan = plan }
+  package init(_ plan: StepPlan) { self.plan = plan }
 
   /// Indices of the rows of step `step` (from 0).
-  func rows(step: Int) -> [Int] { plan.rowIndices(step: step, order: order(epoch:)) }
+  package func rows(step: Int) -> [Int] { plan.rowIndices(step: step, order: order(epoch:)) }
 
   private func order(epoch: Int) -> [Int] {
     if epoch != self.epoch {
       self.epoch = epoch
-      order = plan.shuffle ? shuffled(plan.rows, Random(seed: plan.seed, stream: 0x6F72_6465_7200).split(UInt64(epoch))) : Array(0..<plan.rows)
+      order =
+        plan.shuffle ? shuffled(plan.rows, Random(seed: plan.seed, stream: 0x6F72_6465_7200).split(UInt64(epoch))) : Array(0..<plan.rows)
     }
     return order
   }

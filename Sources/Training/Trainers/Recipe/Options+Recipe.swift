@@ -30,7 +30,11 @@ extension ModelOptions: RecipeSection {
     visit.field("contextLength", &contextLength)
   }
   package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
-    exclusive("source", "config", given, node, path, problems) { $0.source = nil } second: { $0.config = nil }
+    exclusive("source", "config", given, node, path, problems) {
+      $0.source = nil
+    } second: {
+      $0.config = nil
+    }
   }
 }
 
@@ -40,7 +44,11 @@ extension AdapterOptions: RecipeSection, RecipeDefault {
     visit.field("start", &start)
   }
   package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
-    exclusive("lora", "start", given, node, path, problems) { $0.lora = nil } second: { $0.start = nil }
+    exclusive("lora", "start", given, node, path, problems) {
+      $0.lora = nil
+    } second: {
+      $0.start = nil
+    }
   }
 }
 
@@ -55,7 +63,11 @@ extension DataOptions: RecipeSection {
   }
   package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
     if holdOut < 0 { problems.add(node, join(path, "holdOut"), "wants a share from 0 to 1 or a number of rows, found \(holdOut)") }
-    exclusive("holdOut", "evaluation", given, node, path, problems) { $0.holdOut = 0 } second: { $0.evaluation = nil }
+    exclusive("holdOut", "evaluation", given, node, path, problems) {
+      $0.holdOut = 0
+    } second: {
+      $0.evaluation = nil
+    }
   }
 }
 
@@ -124,8 +136,13 @@ extension PlanOptions: RecipeSection {
     visit.field("maxGradNorm", &maxGradNorm)
   }
   package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
-    exclusive("epochs", "steps", given, node, path, problems) { $0.epochs = nil } second: { $0.steps = nil }
-    for (name, value) in [("batchSize", batchSize), ("accumulation", accumulation), ("steps", steps ?? 1)] where value < 1 || value > 1 << 40 {
+    exclusive("epochs", "steps", given, node, path, problems) {
+      $0.epochs = nil
+    } second: {
+      $0.steps = nil
+    }
+    for (name, value) in [("batchSize", batchSize), ("accumulation", accumulation), ("steps", steps ?? 1)]
+    where value < 1 || value > 1 << 40 {
       problems.add(node, join(path, name), "wants at least 1, found \(value)")
     }
     if let epochs, epochs <= 0 || epochs > 1e9 { problems.add(node, join(path, "epochs"), "wants more than 0, found \(epochs)") }
@@ -139,6 +156,17 @@ extension MemoryOptions: RecipeSection {
     visit.field("checkpoint", &checkpoint)
     visit.field("offload", &offload)
     visit.field("tokensAtOnce", &tokensAtOnce)
+  }
+}
+
+extension ExportOption: RecipeWord {
+  package static var recipeDefault: ExportOption { .adapter }
+  package static var later: [String] { ["gguf", "bnb-4bit", "ollama"] }
+
+  /// `merged`, or with settings `{gguf: q4_k_m}`.
+  package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
+    guard case .map(let pairs) = node.content, let first = pairs.first else { return overlayWord(node, path, problems) }
+    overlayWord(RecipeNode(.scalar(.string(first.key)), place: node.place), path, problems)
   }
 }
 
@@ -156,9 +184,6 @@ extension SavingOptions: RecipeSection {
   package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
     if every < 0 { problems.add(node, join(path, "every"), "wants 0 (never) or more, found \(every)") }
     if keep < 1 { problems.add(node, join(path, "keep"), "wants at least 1, found \(keep)") }
-    for item in export where !["adapter", "merged"].contains(item) {
-      problems.add(node, join(path, "export"), "\(item) is \(notYet); this version has adapter, merged")
-    }
   }
 }
 

@@ -133,6 +133,14 @@ public struct EvaluationOptions: Hashable, Sendable {
   public init() {}
 }
 
+/// What is written at the end besides `final`.
+public enum ExportOption: String, Hashable, Sendable, CaseIterable {
+  /// The adapter: what `final` holds.
+  case adapter
+  /// The model with its adapter merged in, in `merged`.
+  case merged
+}
+
 /// What is kept of the run.
 public struct SavingOptions: Hashable, Sendable {
   /// Steps between checkpoints; 0 for none but at an interruption and at the end.
@@ -142,7 +150,7 @@ public struct SavingOptions: Hashable, Sendable {
   /// Format of a fully trained model's weights in `final`.
   public var weights = WeightPrecision.stored
   /// What to export at the end.
-  public var export: [String] = []
+  public var export: [ExportOption] = []
 
   /// The defaults.
   public init() {}

@@ -12,7 +12,9 @@ extension RecipeNode {
     func failure(_ message: String, _ at: Int? = nil) -> RecipeError {
       RecipeError(problems: [RecipeProblem(place: at.map { "\(name):\($0)" } ?? name, path: "", message: message)])
     }
-    if yaml.utf8.count > RecipeNode.maxBytes { throw failure("a recipe has at most \(RecipeNode.maxBytes) bytes, found \(yaml.utf8.count)") }
+    if yaml.utf8.count > RecipeNode.maxBytes {
+      throw failure("a recipe has at most \(RecipeNode.maxBytes) bytes, found \(yaml.utf8.count)")
+    }
     // The parser below recurses for each level, so hostile depth is refused before it.
     if let at = RecipeNode.tooDeep(yaml) { throw failure("nested too deeply", at) }
     let root: Node?

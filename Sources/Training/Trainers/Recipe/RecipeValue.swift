@@ -99,7 +99,8 @@ extension RecipeChoice {
     case .scalar(.string(let name)): choose(name, node, nil, path, problems)
     case .map(let pairs) where pairs.count == 1: choose(pairs[0].key, pairs[0].node, pairs[0].node, path, problems)
     case .map(let pairs):
-      problems.add(node, path, "wants exactly one of \(Self.choices.joined(separator: ", ")), found \(pairs.map(\.key).joined(separator: ", "))")
+      problems.add(
+        node, path, "wants exactly one of \(Self.choices.joined(separator: ", ")), found \(pairs.map(\.key).joined(separator: ", "))")
     default: problems.add(node, path, "wants one of \(Self.choices.joined(separator: ", ")), found \(node.kind)")
     }
   }
@@ -232,7 +233,8 @@ package protocol RecipeWord: RecipeValue, RecipeDefault, RawRepresentable, CaseI
 
 extension RecipeWord {
   package static var later: [String] { [] }
-  package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
+  package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) { overlayWord(node, path, problems) }
+  mutating func overlayWord(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
     let known = Self.allCases.map(\.rawValue)
     guard case .scalar(let json) = node.content, let word = json.string else {
       return problems.add(node, path, "wants one of \(known.joined(separator: ", ")), found \(node.kind)")

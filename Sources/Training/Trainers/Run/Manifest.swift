@@ -22,7 +22,8 @@ package enum Manifest {
       let path = folder + "/" + name
       try Files.sync(path)
       files.append(
-        .object(JSONObject([("name", .string(name)), ("bytes", .int(try Files.size(path))), ("crc32c", .string(try Files.checksum(path)))])))
+        .object(
+          JSONObject([("name", .string(name)), ("bytes", .int(try Files.size(path))), ("crc32c", .string(try Files.checksum(path)))])))
     }
     try AtomicFile.write(folder + "/" + Manifest.name, bytes: text(files).utf8)
     try Files.sync(folder)

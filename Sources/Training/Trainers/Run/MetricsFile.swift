@@ -3,9 +3,9 @@ import SwiftletFormats
 import SwiftletTracking
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #else
-import Darwin
+  import Darwin
 #endif
 
 /// `metrics.jsonl`: a line a step and a line an evaluation. Lines that cannot be written now (disk full) are kept and written later.

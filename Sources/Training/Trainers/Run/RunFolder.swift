@@ -2,9 +2,9 @@ import SwiftletCPU
 import SwiftletFormats
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #else
-import Darwin
+  import Darwin
 #endif
 
 /// Why a run folder cannot be used.
@@ -46,7 +46,8 @@ public final class RunFolder {
 
   package static func checkpointSteps(_ path: String) -> [Int] {
     ((try? Files.list(path)) ?? []).compactMap { name in
-      guard name.hasPrefix("checkpoint-"), let step = Int(name.dropFirst("checkpoint-".count)), step >= 0, name == "checkpoint-\(step)" else {
+      guard name.hasPrefix("checkpoint-"), let step = Int(name.dropFirst("checkpoint-".count)), step >= 0, name == "checkpoint-\(step)"
+      else {
         return nil
       }
       return step

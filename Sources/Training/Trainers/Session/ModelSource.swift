@@ -1,0 +1,123 @@
+import SwiftletCheckpoints
+import SwiftletFormats
+import SwiftletModels
+import SwiftletTensorCore
+
+/// Where a recipe's model comes from, and how it is saved.
+struct ModelSource {
+  /// The folder of `model.source`; nil for random weights.
+  let folder: String?
+  /// The folder with tokenizer files; nil where there is none.
+  let tokenizer: String?
+  let config: ModelConfig
+  private let configFile: String?
+
+  /// - Throws: where the folder or config cannot be used.
+  init(_ recipe: Recipe, resolve: (String) throws -> String) throws {
+    if let source = recipe.model.source {
+      let folder = try resolve(source)
+      self.folder = folder
+      configFile = nil
+      config = try CheckpointReader(folder).config
+      tokenizer = recipe.model.tokenizer ?? folder
+    } else {
+      let path = recipe.model.config ?? ""
+      folder = nil
+      configFile = path
+      config = try ModelConfig(parsing: String(decoding: Files.read(path), as: UTF8.self), file: path)
+      tokenizer = recipe.model.tokenizer ?? Files.parent(of: path)
+    }
+  }
+
+  /// What a log calls it.
+  var name: String { folder ?? "\(configFile ?? "") (random weights)" }
+
+  /// The longest row in tokens.
+  func contextLength(_ recipe: Recipe) throws -> Int {
+    let longest = try ModelRegistry.shapes(config: config).decoder.maxPositions
+    guard let wanted = recipe.model.contextLength else { return longest }
+    return wanted
+  }
+
+  /// The model with what is to be trained trainable, from a checkpoint of the run where there is one.
+  func model(_ recipe: Recipe, checkpoint: String?) throws -> CausalLM {
+    let seed = UInt64(bitPattern: Int64(recipe.plan.seed))
+    guard let adapter = recipe.adapter else {
+      let model = try checkpoint.map { try CheckpointReader($0).model() } ?? base(recipe, seed)
+      model.makeAllTrainable()
+      return model
+    }
+    let model = try base(recipe, seed)
+    if let start = checkpoint ?? adapter.start {
+      try AdapterFile.load(start, into: model)
+    } else if let lora = adapter.lora {
+      try model.add(lora, seed: seed)
+    }
+    return model
+  }
+
+  private func base(_ recipe: Recipe, _ seed: UInt64) throws -> CausalLM {
+    if let folder { return try ModelLoader.load(folder, weights: WeightFormat(recipe.model.weights)) }
+    return try ModelRegistry.make(config: config, source: .random(seed: seed))
+  }
+
+  /// The same model from shapes only, adapter and all.
+  func shapes(_ recipe: Recipe) throws -> CausalLM {
+    let model = try ModelRegistry.shapes(config: config)
+    guard let adapter = recipe.adapter else {
+      model.makeAllTrainable()
+      return model
+    }
+    let lora = try adapter.start.map { try AdapterFile.config($0).lora } ?? adapter.lora
+    if let lora { try model.add(lora) }
+    return model
+  }
+
+  /// The format of each stored tensor, to be asked by name; float32 for random weights.
+  func formats(_ recipe: Recipe) throws -> (String) -> DType {
+    if let chosen = WeightFormat(recipe.model.weights) { return { _ in chosen.dtype } }
+    guard let folder else { return { _ in .float32 } }
+    let reader = try CheckpointReader(folder)
+    return { (try? reader.tensor($0).dtype) ?? .float32 }
+  }
+}
+
+extension ModelSource {
+  /// What the recipe trains, in float32, so that a resumed run has the same bits: a PEFT adapter, or a model in Hugging Face layout.
+  static func saveTrained(_ model: CausalLM, _ recipe: Recipe, to folder: String) throws {
+    if model.lora != nil {
+      try AdapterFile.save(model, to: folder, baseModel: recipe.model.source)
+    } else {
+      try ModelFile.save(model, to: folder, ModelFile.Options(format: .float32))
+    }
+  }
+
+  /// The result: the adapter, or the model in the format of `saving.weights` (the source's own where it says `stored`).
+  func saveFinal(_ model: CausalLM, _ recipe: Recipe, to folder: String) throws {
+    if model.lora != nil { return try ModelSource.saveTrained(model, recipe, to: folder) }
+    try ModelFile.save(model, to: folder, ModelFile.Options(format: finalFormat(recipe)))
+  }
+
+  private func finalFormat(_ recipe: Recipe) -> WeightFormat? {
+    if let chosen = WeightFormat(recipe.saving.weights) { return chosen }
+    let stored = (try? config.string("dtype")) ?? (try? config.string("torch_dtype"))
+    return stored.flatMap(WeightFormat.init(rawValue:)) ?? .float32
+  }
+
+  /// The model with its adapter merged in.
+  func saveMerged(_ model: CausalLM, _ recipe: Recipe, to folder: String) throws {
+    try ModelFile.save(model, to: folder, ModelFile.Options(format: WeightFormat(recipe.saving.weights)))
+  }
+}
+
+extension WeightFormat {
+  /// Nil where weights stay as stored.
+  init?(_ precision: WeightPrecision) {
+    switch precision {
+    case .stored: return nil
+    case .float32: self = .float32
+    case .float16: self = .float16
+    case .bfloat16: self = .bfloat16
+    }
+  }
+}
