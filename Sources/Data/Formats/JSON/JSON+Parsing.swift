@@ -39,7 +39,7 @@ extension JSON {
 }
 
 /// A recursive descent parser over bytes that stay alive for its life.
-private struct JSONParser {
+struct JSONParser {
   static let depthLimit = 512
   let bytes: UnsafeRawBufferPointer
   var at = 0
@@ -65,9 +65,9 @@ private struct JSONParser {
     return JSONError(line: line, column: place - lineStart + 1, message: message)
   }
 
-  private var byte: UInt8? { at < bytes.count ? bytes[at] : nil }
+  var byte: UInt8? { at < bytes.count ? bytes[at] : nil }
 
-  private mutating func skipSpace() {
+  mutating func skipSpace() {
     while at < bytes.count {
       switch bytes[at] {
       case 0x20, 0x0A, 0x0D, 0x09: at += 1
@@ -76,7 +76,7 @@ private struct JSONParser {
     }
   }
 
-  private mutating func value() throws(JSONError) -> JSON {
+  mutating func value() throws(JSONError) -> JSON {
     skipSpace()
     guard let byte else { throw error("the document ends where a value is wanted") }
     switch byte {
@@ -191,7 +191,7 @@ private struct JSONParser {
     guard at > start else { throw error("a digit is wanted") }
   }
 
-  private mutating func string() throws(JSONError) -> String {
+  mutating func string() throws(JSONError) -> String {
     let open = at
     at += 1
     let start = at

@@ -27,58 +27,6 @@ public struct ExactString: Hashable, Sendable {
   }
 }
 
-/// Key and value pairs in file order, found by key in constant time. Keys are unique, byte by byte.
-public struct JSONObject: Hashable, Sendable {
-  /// Keys in file order.
-  public private(set) var keys: [String] = []
-  private var values: [ExactString: JSON] = [:]
-
-  /// An empty object.
-  public init() {}
-
-  /// Builds an object from pairs; a later pair replaces an earlier one of the same key.
-  public init(_ pairs: [(String, JSON)]) {
-    for (key, value) in pairs { self[key] = value }
-  }
-
-  /// Number of keys.
-  public var count: Int { keys.count }
-
-  /// The value under `key`; setting nil removes the key (in time linear in the number of keys).
-  public subscript(key: String) -> JSON? {
-    get { values[ExactString(key)] }
-    set {
-      let exact = ExactString(key)
-      if let newValue {
-        if values.updateValue(newValue, forKey: exact) == nil { keys.append(key) }
-      } else if values.removeValue(forKey: exact) != nil {
-        keys.removeAll { ExactString($0) == exact }
-      }
-    }
-  }
-
-  /// Appends a pair whose key is new; returns false, and changes nothing, where the key exists.
-  mutating func append(_ key: String, _ value: JSON) -> Bool {
-    let exact = ExactString(key)
-    guard values[exact] == nil else { return false }
-    values[exact] = value
-    keys.append(key)
-    return true
-  }
-}
-
-extension JSONObject: Sequence {
-  /// Iterates over the pairs in file order.
-  public func makeIterator() -> AnyIterator<(key: String, value: JSON)> {
-    var index = 0
-    return AnyIterator {
-      guard index < keys.count else { return nil }
-      defer { index += 1 }
-      return (keys[index], self[keys[index]] ?? .null)
-    }
-  }
-}
-
 extension JSON {
   /// The string, or nil for any other kind.
   public var string: String? { if case .string(let value) = self { value } else { nil } }
