@@ -90,6 +90,7 @@ let package = Package(
     tests("DatasetsTests", uses: ["SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets"]),
     tests("ModelTests", uses: [
       "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+      "SwiftletExport",
     ]),
     tests("InferenceTests", uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
     tests("TrainingTests", uses: [

@@ -107,7 +107,7 @@ public enum AdapterFile {
 
 extension CausalLM {
   /// What an adapter file holds: the adapters' matrices and the modules trained whole.
-  var adapterFileParameters: [Parameter] {
+  package var adapterFileParameters: [Parameter] {
     modules.flatMap { module in (module.adapter?.parameters ?? []) + (savedModules.contains(module.path) ? module.parameters : []) }
   }
 }

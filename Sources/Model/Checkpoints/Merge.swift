@@ -1,5 +1,6 @@
 import SwiftletCPU
 import SwiftletLayers
+import SwiftletOps
 import SwiftletTensorCore
 
 extension LoRAAdapter {
@@ -19,14 +20,17 @@ extension LoRAAdapter {
   private func addProduct(_ left: Tensor, _ right: Tensor, _ scale: Float, into: Tensor) {
     let (rows, rank, columns) = (left.shape[0], left.shape[1], right.shape[1])
     let (l, r, out) = (left.floats, right.floats, into.floats)
-    var row = [Float](repeating: 0, count: columns)
-    for i in 0..<rows {
-      for c in 0..<columns { row[c] = 0 }
-      for k in 0..<rank {
-        let factor = l[i * rank + k]
-        for c in 0..<columns { row[c] += factor * r[k * columns + c] }
+    withExtendedLifetime((left.storage, right.storage)) {
+      forRows(rows, columns: columns * rank) { i in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { row in
+          row.initialize(repeating: 0)
+          for k in 0..<rank {
+            let factor = l[i * rank + k]
+            for c in 0..<columns { row[c] += factor * r[k * columns + c] }
+          }
+          for c in 0..<columns { out[i * columns + c] += scale * row[c] }
+        }
       }
-      for c in 0..<columns { out[i * columns + c] += scale * row[c] }
     }
   }
 

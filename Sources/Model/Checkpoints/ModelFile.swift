@@ -14,13 +14,16 @@ public enum ModelFile {
     public var format: WeightFormat?
     /// A folder whose tensors are the base to merge onto, and whose other files are copied; nil takes the model's own weights.
     public var source: String?
+    /// A folder whose tokenizer and template go before those of `source`.
+    public var text: String?
     /// Most bytes of tensors in a file.
     public var shardBytes = 5_000_000_000
 
     /// Options.
-    public init(format: WeightFormat? = nil, source: String? = nil) {
+    public init(format: WeightFormat? = nil, source: String? = nil, text: String? = nil) {
       self.format = format
       self.source = source
+      self.text = text
     }
   }
 
@@ -30,8 +33,10 @@ public enum ModelFile {
     public let tensors: Int
     /// Number of tensors that the adapter changed, after rounding.
     public let changed: Int
-    /// Largest |written − exact| over all merged tensors: the rounding of the format.
+    /// Largest |written − exact| over all tensors: the rounding of the format.
     public let largestRounding: Float
+    /// CRC-32C of each tensor's bytes as written.
+    let checksums: [String: UInt32]
   }
 
   /// Writes the model, adapters merged in, as a folder that is either whole or not there. Memory: one tensor in float32 beside the model.
@@ -39,18 +44,30 @@ public enum ModelFile {
   @discardableResult
   public static func save(_ model: CausalLM, to folder: String, _ options: Options = .init()) throws -> Report {
     let plan = try SavePlan(model, options)
-    var report = Report(tensors: plan.entries.count, changed: 0, largestRounding: 0)
+    var checksums: [String: UInt32] = [:]
     try AtomicFolder.write(folder, mayReplace: isModel) { temporary in
-      try TensorFiles.writeShards(plan.entries, to: temporary, name: "model", limit: options.shardBytes)
+      checksums = try TensorFiles.writeShards(plan.entries, to: temporary, name: "model", limit: options.shardBytes)
       if plan.isMerge && plan.changed == 0 {
         throw CheckpointError(
           folder, "the adapter changes no weight (at this precision): nothing to merge. Train it first, or choose --type float32")
       }
       try FolderFiles.write(.object(plan.config), to: FolderFiles.join(temporary, "config.json"))
-      try CompanionFiles.copy(from: options.source, to: temporary)
-      report = Report(tensors: plan.entries.count, changed: plan.changed, largestRounding: plan.largestRounding)
+      for source in [options.text, options.source] { try CompanionFiles.copy(from: source, to: temporary) }
     }
-    return report
+    return Report(
+      tensors: plan.entries.count, changed: plan.changed, largestRounding: plan.largestRounding, checksums: checksums)
+  }
+
+  /// Reads back every tensor of a saved folder.
+  /// - Throws: where one is missing or its bytes are not those that were written.
+  public static func verify(_ folder: String, _ report: Report) throws {
+    let tensors = try StoredTensors(model: folder)
+    for (name, checksum) in report.checksums {
+      let tensor = try tensors.tensor(name)
+      guard tensor.checksum == checksum else {
+        throw CheckpointError(folder, "tensor \(name) read back is not what was written: is the disk sound?")
+      }
+    }
   }
 
   private static func isModel(_ files: [String]) -> Bool { files.contains("config.json") || files.contains("adapter_config.json") }
@@ -64,10 +81,11 @@ public enum CompanionFiles {
     "LICENSE.txt", "NOTICE",
   ]
 
-  /// Copies what is there byte for byte; nothing for nil.
+  /// Copies what is there, and not in `target` yet, byte for byte; nothing for nil.
   public static func copy(from folder: String?, to target: String) throws {
     guard let folder else { return }
-    for name in try FileManager.default.contentsOfDirectory(atPath: folder).sorted() where names.contains(name) {
+    for name in try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+    where names.contains(name) && !FolderFiles.exists(FolderFiles.join(target, name)) {
       try FileManager.default.copyItem(atPath: FolderFiles.join(folder, name), toPath: FolderFiles.join(target, name))
     }
   }
@@ -118,28 +136,17 @@ private final class SavePlan {
     if isOwn && isMerge { changed += 1 }
     entries.append(
       TensorEntry(name: name, shape: parameter.shape, dtype: dtype) { [weak self] in
-        let original = try base()
-        guard let adapter else { return try Self.finite(original.dtype == dtype ? original : original.converted(to: dtype), name) }
-        return try self?.merge(original, adapter, dtype, name, isEmbedding: isEmbedding) ?? original
+        try self?.write(base(), adapter, dtype, name, isEmbedding: isEmbedding) ?? base()
       })
   }
 
-  private static func finite(_ tensor: Tensor, _ name: String) throws -> Tensor {
-    try Finite.check(tensor, name)
-    return tensor
-  }
-
-  private func merge(_ base: Tensor, _ adapter: LoRAAdapter, _ dtype: DType, _ name: String, isEmbedding: Bool) throws -> Tensor {
-    let exact = adapter.merged(base, isEmbedding: isEmbedding)
-    let written = dtype == .float32 ? exact : exact.converted(to: dtype, part: .workspace)
+  /// The tensor as it is stored, with what rounding and adapter did to it noted.
+  private func write(_ base: Tensor, _ adapter: LoRAAdapter?, _ dtype: DType, _ name: String, isEmbedding: Bool) throws -> Tensor {
+    let exact = adapter?.merged(base, isEmbedding: isEmbedding) ?? base
+    let written = exact.dtype == dtype ? exact : exact.converted(to: dtype, part: .workspace)
     try Finite.check(written, name)
-    let (wide, before) = (written.float32, base.converted(to: dtype, part: .workspace).float32)
-    var isChanged = false
-    for (index, value) in wide.floats.enumerated() {
-      largestRounding = max(largestRounding, abs(value - exact.floats[index]))
-      if value != before.floats[index] { isChanged = true }
-    }
-    if isChanged { changed += 1 }
+    if exact.dtype != dtype { largestRounding = max(largestRounding, written.largestDifference(from: exact)) }
+    if adapter != nil, written.largestDifference(from: base.converted(to: dtype, part: .workspace)) > 0 { changed += 1 }
     return written
   }
 
@@ -151,5 +158,23 @@ private final class SavePlan {
     }
     if model.decoder.isTied && !isTied { config["tie_word_embeddings"] = .bool(false) }
     config["quantization_config"] = nil
+  }
+}
+
+extension Tensor {
+  /// CRC-32C of the bytes.
+  var checksum: UInt32 {
+    withExtendedLifetime(storage) { crc32c(UnsafeRawBufferPointer(start: storage.pointer + byteOffset, count: byteCount)) }
+  }
+
+  /// The largest |difference| of an element, in float32.
+  func largestDifference(from other: Tensor) -> Float {
+    let (a, b) = (float32, other.float32)
+    return withExtendedLifetime((a.storage, b.storage)) {
+      let (x, y) = (a.floats, b.floats)
+      var largest: Float = 0
+      for i in 0..<x.count { largest = max(largest, abs(x[i] - y[i])) }
+      return largest
+    }
   }
 }

@@ -23,8 +23,10 @@ package enum TensorFiles {
     .float32: "F32", .bfloat16: "BF16", .float16: "F16", .int64: "I64", .int32: "I32", .int8: "I8", .uint8: "U8",
   ]
 
-  /// Writes one file.
-  package static func write(_ entries: [TensorEntry], to path: String) throws {
+  /// Writes one file and returns the CRC-32C of each tensor's bytes.
+  @discardableResult
+  package static func write(_ entries: [TensorEntry], to path: String) throws -> [String: UInt32] {
+    var checksums: [String: UInt32] = [:]
     var header = JSONObject([("__metadata__", .object(JSONObject([("format", .string("pt"))])))])
     var at = 0
     for entry in entries {
@@ -43,24 +45,30 @@ package enum TensorFiles {
       for entry in entries {
         let tensor = try entry.make()
         precondition(tensor.dtype == entry.dtype && tensor.shape == entry.shape, "\(entry.name): made otherwise than described")
-        try writer.write(UnsafeRawBufferPointer(start: tensor.storage.pointer + tensor.byteOffset, count: tensor.byteCount))
+        try withExtendedLifetime(tensor.storage) {
+          try writer.write(UnsafeRawBufferPointer(start: tensor.storage.pointer + tensor.byteOffset, count: tensor.byteCount))
+        }
+        checksums[entry.name] = tensor.checksum
       }
     }
+    return checksums
   }
 
   /// Writes `name.safetensors`, or shards of at most `limit` bytes with an index.
-  static func writeShards(_ entries: [TensorEntry], to folder: String, name: String, limit: Int) throws {
+  static func writeShards(_ entries: [TensorEntry], to folder: String, name: String, limit: Int) throws -> [String: UInt32] {
     let shards = split(entries, limit: limit)
     guard shards.count > 1 else { return try write(entries, to: FolderFiles.join(folder, "\(name).safetensors")) }
     var map = JSONObject()
+    var checksums: [String: UInt32] = [:]
     for (index, shard) in shards.enumerated() {
       let file = "\(name)-\(padded(index + 1))-of-\(padded(shards.count)).safetensors"
-      try write(shard, to: FolderFiles.join(folder, file))
+      checksums.merge(try write(shard, to: FolderFiles.join(folder, file))) { first, _ in first }
       for entry in shard { map[entry.name] = .string(file) }
     }
     let total = entries.reduce(0) { $0 + $1.byteCount }
     let index = JSONObject([("metadata", .object(JSONObject([("total_size", .int(total))]))), ("weight_map", .object(map))])
     try FolderFiles.write(.object(index), to: FolderFiles.join(folder, "\(name).safetensors.index.json"))
+    return checksums
   }
 
   private static func split(_ entries: [TensorEntry], limit: Int) -> [[TensorEntry]] {
