@@ -162,10 +162,13 @@ private final class SavePlan {
 }
 
 extension Tensor {
-  /// CRC-32C of the bytes.
-  var checksum: UInt32 {
-    withExtendedLifetime(storage) { crc32c(UnsafeRawBufferPointer(start: storage.pointer + byteOffset, count: byteCount)) }
+  /// Calls `body` with the bytes, which are valid inside it.
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try withExtendedLifetime(storage) { try body(UnsafeRawBufferPointer(start: storage.pointer + byteOffset, count: byteCount)) }
   }
+
+  /// CRC-32C of the bytes.
+  var checksum: UInt32 { withBytes { crc32c($0) } }
 
   /// The largest |difference| of an element, in float32.
   func largestDifference(from other: Tensor) -> Float {
