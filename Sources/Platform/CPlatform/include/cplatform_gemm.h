@@ -22,4 +22,22 @@ struct swiftlet_matrix {
 void swiftlet_gemm(struct swiftlet_matrix a, struct swiftlet_matrix b, float *c, size_t ldc, size_t m, size_t n, size_t k, float alpha,
                    bool accumulate);
 
+/// The same for A and B of bfloat16, on the processor's bfloat16 units where it has them: products of pairs of neighbours in k are
+/// summed first, subnormal numbers may count as zero. Blocks are of 512. Also one order for every size and number of threads, but not
+/// the same bits as `swiftlet_gemm` nor on every processor.
+void swiftlet_gemm_bf16(struct swiftlet_matrix a, struct swiftlet_matrix b, float *c, size_t ldc, size_t m, size_t n, size_t k,
+                        float alpha, bool accumulate);
+
+/// The arguments of `swiftlet_gemm`.
+struct swiftlet_product {
+  struct swiftlet_matrix a, b;
+  float *c;
+  size_t ldc, m, n, k;
+  float alpha;
+  bool accumulate;
+};
+
+/// Independent products (heads of an attention, experts of a mixture), with the bits of `swiftlet_gemm` on each.
+void swiftlet_gemm_batch(const struct swiftlet_product *products, size_t count);
+
 #endif
