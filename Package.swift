@@ -49,7 +49,7 @@ let package = Package(
 
     // Model: what a network is
     module("Model/Layers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps"]),
-    module("Model/Models", uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
+    module("Model/Models", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
     module("Model/Checkpoints", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
 
     // Inference: token ids in, token ids out

@@ -83,6 +83,14 @@ import Testing
     }
   }
 
+  @Test func weightsThatNoMachineHoldsAreNotAllocated() throws {
+    var json = try #require(try JSON(parsing: TinyModels.text("llama")).object)
+    json["vocab_size"] = .int(1 << 22)
+    json["hidden_size"] = .int(1 << 17)
+    let error = #expect(throws: ConfigError.self) { try ModelRegistry.make(config: ModelConfig(json), source: .random(seed: 1)) }
+    #expect(error?.description.contains("GB") == true)
+  }
+
   @Test func unknownArchitecturesListTheKnown() throws {
     for text in [
       #"{"model_type": "never_heard"}"#, #"{"architectures": ["NeverHeard"]}"#, "{}", #"{"model_type": 3}"#, #"{"architectures": 3}"#,

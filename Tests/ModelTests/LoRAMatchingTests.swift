@@ -51,7 +51,9 @@ import Testing
       (LoRA(rank: 4, targets: .names([])), "targets"), (LoRA(rank: 4, targets: .names(["nothing"])), "q_proj"),
       (LoRA(rank: 4, targets: .pattern("(")), "regular expression"), (LoRA(rank: 4, targets: .pattern("q_proj")), "targets"),
     ]
-    for (lora, word) in cases {
+    var (both, alone) = (LoRA(rank: 4, targets: .pattern(".*q_proj")), LoRA(rank: 4))
+    (both.layers, alone.layersPattern) = ([1], ["layers"])
+    for (lora, word) in cases + [(both, "layers"), (alone, "layersPattern")] {
       let model = try ModelRegistry.shapes(config: ModelConfig(parsing: TinyModels.text("llama")))
       let error = #expect(throws: LoRAError.self) { try model.add(lora) }
       #expect(error?.description.contains(word) == true, "\(String(describing: error)) should name \(word)")

@@ -12,6 +12,7 @@ public struct AdapterConfig: Sendable {
   private static let unsupported = [
     "target_parameters", "trainable_token_indices", "layer_replication", "alora_invocation_tokens", "fan_in_fan_out", "lora_bias",
     "use_qalora", "use_bdlora", "kasa_config", "monteclora_config", "velora_config", "arrow_config",
+    "ensure_weight_tying",
   ]
 
   /// Reads and checks the fields.

@@ -126,8 +126,10 @@ private final class SavePlan {
   }
 
   private func add(_ name: String, _ parameter: Parameter, _ adapter: LoRAAdapter?, isEmbedding: Bool, isOwn: Bool) throws {
-    // Trained weights are the model's own; frozen ones may come from the better original.
-    let stored = isOwn ? nil : source.flatMap { $0.shape(parameter.name) == parameter.shape.dimensions ? parameter.name : nil }
+    // Weights that were trained or replaced since they were loaded are the model's own; others may come from the better original.
+    let stored =
+      isOwn || parameter.version > 0
+      ? nil : source.flatMap { $0.shape(parameter.name) == parameter.shape.dimensions ? parameter.name : nil }
     let base: () throws -> Tensor = { [source] in
       if let stored, let source { return try source.tensor(stored) }
       return parameter.value

@@ -29,6 +29,14 @@ public final class Embedding: Module {
   public func callAsFunction(_ ids: Tensor, _ context: ForwardContext) -> Tensor {
     let tape = ids.trace?.tape
     let lora = context.usesAdapters ? adapter?.operands(on: tape, path: path, context) : nil
-    return embedding(ids, weight.tensor(on: tape), scale: scale, lora: lora)
+    let rows = embedding(ids, weight.tensor(on: tape), scale: scale, lora: lora)
+    guard let magnitude = lora?.magnitude, let adapter else { return rows }
+    return scaleColumns(rows, scaleColumns(magnitude.reshaped([1, magnitude.count]), inverseLengths(adapter)))
+  }
+
+  /// 1 / length of each column of the adapted table. DoRA takes the lengths for constants, so they carry no gradient.
+  private func inverseLengths(_ adapter: LoRAAdapter) -> Tensor {
+    let lengths = LoRAAdapter.rowLengths(adapter.sum(weight.value, isEmbedding: true), ofColumns: true)
+    return Tensor(lengths.array(Float.self).map { 1 / $0 }, lengths.shape)
   }
 }

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 import SwiftletLayers
 
@@ -19,6 +20,7 @@ public enum ModelRegistry {
   public static func make(config: ModelConfig, source: ParameterSource) throws -> CausalLM {
     let family = try family(of: config)
     let decoder = try DecoderConfig(config, family.defaults())
+    if case .random = source { try checkMemory(try shapes(config: config)) }
     let builder = ModelBuilder(source)
     var scope = builder.root
     scope.standardDeviation = decoder.initializerRange
@@ -28,6 +30,15 @@ public enum ModelRegistry {
 
   /// Checks the config and makes the model without any numbers: what the planner runs on. Allocates nothing of the model's size.
   public static func shapes(config: ModelConfig) throws -> CausalLM { try make(config: config, source: .shapes) }
+
+  /// Random weights are allocated at once, so a config that no machine can hold is refused before.
+  private static func checkMemory(_ model: CausalLM) throws {
+    let bytes = model.parameters.reduce(0.0) { $0 + 4 * $1.shape.dimensions.reduce(1.0) { $0 * Double($1) } }
+    let limit = ProcessMemory.totalBytes
+    guard bytes <= Double(limit) else {
+      throw model.config.error("", "the weights need \(Int(bytes / 1e9)) GB in float32, the machine has \(limit / 1_000_000_000) GB")
+    }
+  }
 
   private static func family(of config: ModelConfig) throws -> any ModelFamily.Type {
     let known = "known: " + knownModelTypes.joined(separator: ", ")

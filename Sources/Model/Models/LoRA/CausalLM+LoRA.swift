@@ -79,6 +79,11 @@ extension LoRA {
     guard (1...65536).contains(rank) else { throw LoRAError("lora.rank: a number from 1 to 65536 is wanted, found \(rank)") }
     guard alpha.isFinite else { throw LoRAError("lora.alpha: a number is wanted, found \(alpha)") }
     guard dropout >= 0, dropout < 1 else { throw LoRAError("lora.dropout: a number from 0 to below 1 is wanted, found \(dropout)") }
+    // PEFT refuses both, so an adapter that is saved like this could not be loaded.
+    if case .pattern = targets, !layers.isEmpty {
+      throw LoRAError("lora.layers: not together with a regular expression; let the expression choose the layers")
+    }
+    if layers.isEmpty, !layersPattern.isEmpty { throw LoRAError("lora.layersPattern: only together with lora.layers") }
     if let bad = rankPattern.first(where: { !(1...65536).contains($0.value) }) {
       throw LoRAError("lora.rankPattern.\(bad.key): a number from 1 to 65536 is wanted, found \(bad.value)")
     }

@@ -19,7 +19,10 @@ struct LoRAMatcher {
   }
 
   private static func compile(_ text: String, _ field: String) throws -> Regex<AnyRegexOutput> {
-    do { return try Regex(text) } catch { throw LoRAError("\(field): \"\(text)\" is not a regular expression: \(error)") }
+    // Python reads words and letters scalar by scalar; Swift would go by Unicode text segmentation.
+    do { return try Regex(text).wordBoundaryKind(.simple).matchingSemantics(.unicodeScalar) } catch {
+      throw LoRAError("\(field): \"\(text)\" is not a regular expression: \(error)")
+    }
   }
 
   private static func suffix(_ key: String, _ field: String) throws -> Regex<AnyRegexOutput> {

@@ -36,6 +36,7 @@ extension SelfCheck {
         return GradientCheck("add \(shape)", [a, b]) { [add($0[0], $0[1])] }.run()
           + GradientCheck("add to itself \(shape)", [a]) { [add($0[0], $0[0])] }.run()
           + GradientCheck("scaled \(shape)", [a]) { [scaled($0[0], by: -1.5)] }.run()
+          + GradientCheck("scaleColumns \(shape)", [a, normal(3, [shape.columns])]) { [scaleColumns($0[0], $0[1])] }.run()
           + GradientCheck("splitColumns \(shape)", [a]) { splitColumns($0[0], [5, shape.columns - 7, 0, 2]) }.run()
           + GradientCheck("selectRows \(shape)", [a]) { [selectRows($0[0], rows)] }.run()
       }
