@@ -22,12 +22,30 @@ public protocol TensorElement: BitwiseCopyable {
   static var dtype: DType { get }
 }
 
-extension Float: TensorElement { public static var dtype: DType { .float32 } }
-extension Float16: TensorElement { public static var dtype: DType { .float16 } }
-extension Int64: TensorElement { public static var dtype: DType { .int64 } }
-extension Int32: TensorElement { public static var dtype: DType { .int32 } }
-extension Int8: TensorElement { public static var dtype: DType { .int8 } }
-extension UInt8: TensorElement { public static var dtype: DType { .uint8 } }
+extension Float: TensorElement {
+  /// The format.
+  public static var dtype: DType { .float32 }
+}
+extension Float16: TensorElement {
+  /// The format.
+  public static var dtype: DType { .float16 }
+}
+extension Int64: TensorElement {
+  /// The format.
+  public static var dtype: DType { .int64 }
+}
+extension Int32: TensorElement {
+  /// The format.
+  public static var dtype: DType { .int32 }
+}
+extension Int8: TensorElement {
+  /// The format.
+  public static var dtype: DType { .int8 }
+}
+extension UInt8: TensorElement {
+  /// The format.
+  public static var dtype: DType { .uint8 }
+}
 
 /// The upper 16 bits of a `Float`; Swift has no such type of its own.
 public struct BFloat16: TensorElement, Hashable, Sendable {

@@ -5,5 +5,6 @@
 #include "cplatform_gemm.h"
 #include "cplatform_memory.h"
 #include "cplatform_parallel.h"
+#include "cplatform_rows.h"
 
 #endif

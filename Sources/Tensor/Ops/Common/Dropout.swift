@@ -1,3 +1,4 @@
+import CPlatform
 import SwiftletCPU
 import SwiftletTensorCore
 
@@ -21,12 +22,10 @@ public struct Dropout: Sendable, Hashable {
     _ x: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, first: Int, count: Int, accumulate: Bool = false
   ) {
     let keep = 1 / (1 - probability)
-    let (random, probability) = (random, probability)
     forElements(count) { range in
-      for i in range {
-        let value = random.uniform(UInt64(first + i)) < probability ? 0 : x[i] * keep
-        target[i] = accumulate ? target[i] + value : value
-      }
+      let start = range.lowerBound
+      swiftlet_dropout(
+        x + start, random.seed, random.stream, UInt64(first + start), probability, keep, accumulate, target + start, range.count)
     }
   }
 }

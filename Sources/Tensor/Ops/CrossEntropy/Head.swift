@@ -1,4 +1,4 @@
-import Foundation
+import CPlatform
 import SwiftletCPU
 import SwiftletTensorCore
 
@@ -33,8 +33,7 @@ struct LogitTransform {
   let scale: Float
 
   func apply(_ z: UnsafeMutablePointer<Float>, count: Int) {
-    if scale != 1 { for j in 0..<count { z[j] *= scale } }
-    if let cap = softCap { for j in 0..<count { z[j] = cap * Foundation.tanh(z[j] / cap) } }
+    if scale != 1 || softCap != nil { swiftlet_cap(z, scale, softCap ?? 0, count) }
   }
 
   /// The gradient of the transformed logits, in place, to that of the head's output. `transformed` gives the logits where there is a cap.

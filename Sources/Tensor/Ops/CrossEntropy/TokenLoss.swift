@@ -1,3 +1,4 @@
+import CPlatform
 import Foundation
 
 /// The loss of one token from its logits: cross entropy and its variants.
@@ -21,18 +22,17 @@ public struct TokenLoss: Sendable, Hashable, Codable {
 
   /// The loss of one row of logits, which its gradient times `seed` replaces where `gradient`.
   func evaluate(_ z: UnsafeMutablePointer<Float>, count: Int, target: Int, gradient: Bool, seed: Float = 1) -> Double {
-    let lse = logSum(z, count: count)
+    let lse = swiftlet_log_sum(z, count)
     let logProbability = z[target] - lse
     let weight = isDynamic ? Foundation.exp(logProbability) : 1
     var loss = -Double(logProbability)
     if labelSmoothing != 0 {
-      var total = 0.0
-      for j in 0..<count { total += Double(z[j]) }
-      loss = (1 - Double(labelSmoothing)) * loss + Double(labelSmoothing) * (Double(lse) - total / Double(count))
+      let mean = Double(swiftlet_sum(z, count)) / Double(count)
+      loss = (1 - Double(labelSmoothing)) * loss + Double(labelSmoothing) * (Double(lse) - mean)
     }
     let value = Double(weight) * loss + Double(zLoss) * Double(lse) * Double(lse)
     guard gradient else { return value }
-    exponentials(z, count: count, minus: lse, times: seed * (weight + 2 * zLoss * lse))
+    swiftlet_exponentials(z, lse, seed * (weight + 2 * zLoss * lse), count)
     z[target] -= seed * weight * (1 - labelSmoothing)
     if labelSmoothing != 0 {
       let share = seed * weight * labelSmoothing / Float(count)
@@ -40,19 +40,4 @@ public struct TokenLoss: Sendable, Hashable, Codable {
     }
     return value
   }
-}
-
-/// log Σ exp z
-func logSum(_ z: UnsafePointer<Float>, count: Int) -> Float {
-  var most = -Float.infinity
-  for j in 0..<count { most = max(most, z[j]) }
-  guard most > -.infinity else { return most }
-  var total: Float = 0
-  for j in 0..<count { total += Foundation.exp(z[j] - most) }
-  return most + Foundation.log(total)
-}
-
-/// `z = factor · exp(z − shift)`
-func exponentials(_ z: UnsafeMutablePointer<Float>, count: Int, minus shift: Float, times factor: Float) {
-  for j in 0..<count { z[j] = factor * Foundation.exp(z[j] - shift) }
 }

@@ -1,3 +1,4 @@
+import CPlatform
 import SwiftletCPU
 import SwiftletTensorCore
 
@@ -8,7 +9,7 @@ public func add(_ a: consuming Tensor, _ b: consuming Tensor) -> Tensor {
   let (x, y) = (a.pointer, b.pointer)
   let output = a.isUniquelyOwned() ? a.detached : b.target()
   let target = output.pointer
-  forElements(output.count) { for i in $0 { target[i] = x[i] + y[i] } }
+  forElements(output.count) { swiftlet_add(x + $0.lowerBound, y + $0.lowerBound, target + $0.lowerBound, $0.count) }
   // Alive until here: `output` may be neither of them.
   _ = consume a
   _ = consume b
@@ -33,6 +34,6 @@ public func scaled(_ x: consuming Tensor, by factor: Float) -> Tensor {
 func multiply(_ x: consuming Tensor, by factor: Float) -> Tensor {
   let output = x.target()
   let (from, into) = (x.pointer, output.pointer)
-  forElements(output.count) { for i in $0 { into[i] = from[i] * factor } }
+  forElements(output.count) { swiftlet_scale(from + $0.lowerBound, factor, into + $0.lowerBound, $0.count) }
   return output
 }

@@ -1,31 +1,12 @@
-import Foundation
+import CPlatform
 import SwiftletCPU
-import SwiftletTensorCore
 
-/// An activation function and its derivative.
-enum Activation {
-  case silu, geluTanh, geluErf
-
-  /// f(x) and f′(x)
-  func valueAndSlope(_ x: Float) -> (Float, Float) {
-    switch self {
-    case .silu:
-      let s = 1 / (1 + Foundation.exp(-x))
-      return (x * s, s * (1 + x * (1 - s)))
-    case .geluTanh:
-      let c: Float = 0.797_884_56
-      let t = Foundation.tanh(c * (x + 0.044715 * x * x * x))
-      return (0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x))
-    case .geluErf:
-      let cumulative = 0.5 * (1 + Foundation.erf(x * 0.707_106_78))
-      return (x * cumulative, cumulative + x * 0.398_942_28 * Foundation.exp(-0.5 * x * x))
-    }
-  }
-
+extension swiftlet_activation {
   /// `f(gate) · up`
   func gate(_ gate: UnsafePointer<Float>, _ up: UnsafePointer<Float>, count: Int, into y: UnsafeMutablePointer<Float>) {
     forElements(count) { range in
-      for i in range { y[i] = valueAndSlope(gate[i]).0 * up[i] }
+      let start = range.lowerBound
+      swiftlet_gate(self, gate + start, up + start, y + start, range.count)
     }
   }
 
@@ -35,11 +16,8 @@ enum Activation {
     gate gateGradient: UnsafeMutablePointer<Float>, up upGradient: UnsafeMutablePointer<Float>
   ) {
     forElements(count) { range in
-      for i in range {
-        let (value, slope) = valueAndSlope(gate[i])
-        gateGradient[i] = dy[i] * up[i] * slope
-        upGradient[i] = dy[i] * value
-      }
+      let start = range.lowerBound
+      swiftlet_gate_backward(self, gate + start, up + start, dy + start, gateGradient + start, upGradient + start, range.count)
     }
   }
 }

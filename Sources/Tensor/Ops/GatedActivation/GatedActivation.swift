@@ -1,3 +1,4 @@
+import CPlatform
 import SwiftletTensorCore
 
 /// The two definitions of GELU.
@@ -15,12 +16,14 @@ public enum GELU: String, Sendable, Codable {
 /// - Returns: the same shape.
 ///
 /// Saves both inputs; backward writes their gradients over them where they are owned alone.
-public func swiGLU(_ gate: Tensor, _ up: Tensor) -> Tensor { gated(gate, up, .silu) }
+public func swiGLU(_ gate: Tensor, _ up: Tensor) -> Tensor { gated(gate, up, SWIFTLET_SILU) }
 
 /// `gelu(gate) · up`. Shapes, saves and backward as `swiGLU`.
-public func geGLU(_ gate: Tensor, _ up: Tensor, _ kind: GELU) -> Tensor { gated(gate, up, kind == .tanh ? .geluTanh : .geluErf) }
+public func geGLU(_ gate: Tensor, _ up: Tensor, _ kind: GELU) -> Tensor {
+  gated(gate, up, kind == .tanh ? SWIFTLET_GELU_TANH : SWIFTLET_GELU_ERF)
+}
 
-private func gated(_ gate: Tensor, _ up: Tensor, _ activation: Activation) -> Tensor {
+private func gated(_ gate: Tensor, _ up: Tensor, _ activation: swiftlet_activation) -> Tensor {
   precondition(gate.shape == up.shape, "gate \(gate.shape) and up \(up.shape) differ")
   let output = Tensor(uninitialized: gate.shape)
   activation.gate(gate.pointer, up.pointer, count: gate.count, into: output.pointer)

@@ -1,3 +1,4 @@
+import CPlatform
 import SwiftletTensorCore
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as PyTorch computes it.
@@ -17,25 +18,31 @@ public enum AdamW {
     epsilon: Float = 1e-8, weightDecay: Float = 0.01, gradientScale: Float = 1, decoupled: Bool = true, largest: Tensor? = nil
   ) {
     check(parameter, [gradient, m, v] + [largest].compactMap { $0 })
-    let correction1 = 1 - power(beta1, step)
-    let root2 = Float((1 - power(beta2, step)).squareRoot())
-    let rate = Float(Double(learningRate) / correction1)
-    let keep = decoupled ? Float(1 - Double(learningRate) * Double(weightDecay)) : 1
-    let l2 = decoupled ? 0 : weightDecay
-    let (p, g, first, second, most) = (parameter.pointer, gradient.pointer, m.pointer, v.pointer, largest?.pointer)
-    let (gain1, gain2) = (Float(1 - Double(beta1)), Float(1 - Double(beta2)))
-    forElements(parameter.count) { range in
-      for i in range {
-        let slope = g[i] * gradientScale + l2 * p[i]
-        first[i] += gain1 * (slope - first[i])
-        second[i] = beta2 * second[i] + gain2 * slope * slope
-        var variance = second[i]
-        if let most {
-          most[i] = max(most[i], variance)
-          variance = most[i]
-        }
-        p[i] = p[i] * keep - rate * first[i] / (variance.squareRoot() / root2 + epsilon)
+    let constants = swiftlet_adamw(
+      gradient_scale: gradientScale, l2: decoupled ? 0 : weightDecay, gain1: Float(1 - Double(beta1)), beta2: beta2,
+      gain2: Float(1 - Double(beta2)), keep: decoupled ? Float(1 - Double(learningRate) * Double(weightDecay)) : 1,
+      rate: Float(Double(learningRate) / (1 - power(beta1, step))), root2: Float((1 - power(beta2, step)).squareRoot()), epsilon: epsilon)
+    let (p, g, first, second) = (parameter.pointer, gradient.pointer, m.pointer, v.pointer)
+    guard let largest else {
+      forElements(parameter.count) { range in
+        let start = range.lowerBound
+        withUnsafePointer(to: constants) { swiftlet_adamw($0, p + start, g + start, first + start, second + start, range.count) }
       }
+      return
+    }
+    amsgrad(constants, p, g, first, second, largest.pointer, parameter.count)
+  }
+
+  private static func amsgrad(
+    _ o: swiftlet_adamw, _ p: UnsafeMutablePointer<Float>, _ g: UnsafePointer<Float>, _ m: UnsafeMutablePointer<Float>,
+    _ v: UnsafeMutablePointer<Float>, _ largest: UnsafeMutablePointer<Float>, _ count: Int
+  ) {
+    for i in 0..<count {
+      let slope = g[i] * o.gradient_scale + o.l2 * p[i]
+      m[i] += o.gain1 * (slope - m[i])
+      v[i] = o.beta2 * v[i] + o.gain2 * slope * slope
+      largest[i] = max(largest[i], v[i])
+      p[i] = p[i] * o.keep - o.rate * m[i] / (largest[i].squareRoot() / o.root2 + o.epsilon)
     }
   }
 }

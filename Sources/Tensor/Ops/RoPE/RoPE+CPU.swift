@@ -1,3 +1,4 @@
+import CPlatform
 import SwiftletCPU
 import SwiftletTensorCore
 
@@ -16,25 +17,9 @@ struct RoPEForm {
     let (from, into, cosines, sines) = (x.pointer, target.pointer, cos.pointer, sin.pointer)
     let columns = heads * headDimension
     forRows(rows, columns: columns) { row in
-      for head in 0..<heads {
-        let place = row * columns + head * headDimension
-        turnHead(from + place, cosines + row * half, sines + row * half, sign, into: into + place)
-      }
+      swiftlet_rope(
+        from + row * columns, cosines + row * half, sines + row * half, sign, heads, headDimension, half, interleaved, into + row * columns)
     }
     return target
-  }
-
-  private func turnHead(
-    _ x: UnsafePointer<Float>, _ cos: UnsafePointer<Float>, _ sin: UnsafePointer<Float>, _ sign: Float,
-    into y: UnsafeMutablePointer<Float>
-  ) {
-    for i in 0..<half {
-      let (first, second) = interleaved ? (2 * i, 2 * i + 1) : (i, i + half)
-      let (a, b) = (x[first], x[second])
-      let (c, s) = (cos[i], sign * sin[i])
-      y[first] = a * c - b * s
-      y[second] = b * c + a * s
-    }
-    for i in 2 * half..<headDimension { y[i] = x[i] }
   }
 }

@@ -1,3 +1,4 @@
+import CPlatform
 import Foundation
 import SwiftletTensorCore
 
@@ -74,7 +75,7 @@ public func sample(
   var processed = logits
   options.process(&processed, previous: previous, promptCount: promptCount)
   let token = options.isGreedy ? mostProbable(processed) : draw(processed, at: random.uniform(UInt64(position)))
-  let lse = logits.withUnsafeBufferPointer { $0.baseAddress.map { logSum($0, count: logits.count) } ?? 0 }
+  let lse = logits.withUnsafeBufferPointer { $0.baseAddress.map { swiftlet_log_sum($0, logits.count) } ?? 0 }
   return (Int32(token), logits[token] - lse)
 }
 

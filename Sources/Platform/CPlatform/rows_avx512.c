@@ -1,0 +1,6 @@
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#define ISA avx512
+#include "rows_kernels.h"
+#pragma clang attribute pop
+#endif

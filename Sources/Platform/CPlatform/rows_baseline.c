@@ -1,0 +1,2 @@
+#define ISA baseline
+#include "rows_kernels.h"
