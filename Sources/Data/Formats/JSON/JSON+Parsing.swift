@@ -8,6 +8,13 @@ public struct JSONError: Error, CustomStringConvertible, Hashable, Sendable {
   public let message: String
   /// `line:column: message`.
   public var description: String { "\(line):\(column): \(message)" }
+
+  /// An error at a place.
+  package init(line: Int, column: Int, message: String) {
+    self.line = line
+    self.column = column
+    self.message = message
+  }
 }
 
 extension JSON {
