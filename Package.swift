@@ -80,6 +80,9 @@ let package = Package(
     // CLI: one file per command
     .executableTarget(name: "SwiftletCLI", dependencies: ["Swiftlet", argumentParser], path: "Sources/CLI", swiftSettings: strict),
 
+    // The embedded default: what wrote its training text
+    .executableTarget(name: "nestling-generator", dependencies: ["SwiftletFormats", argumentParser], path: "Nestling/Generator", swiftSettings: strict),
+
     // Tests mirror Sources
     .target(name: "TestSupport", dependencies: ["SwiftletFormats"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("PlatformTests", uses: ["SwiftletCPU", "CPlatform"]),
