@@ -17,8 +17,8 @@ private func conversation(_ dice: inout Dice) -> Conversation {
   func one() -> Conversation {
     switch dice.roll(1...10) {
     case 1...3: Arithmetic.conversation(&dice)
-    case 4...5: Facts.conversation(&dice)
-    case 6...8: Talk.conversation(&dice)
+    case 4: Facts.conversation(&dice)
+    case 5...7: Talk.conversation(&dice)
     default: Shop.conversation(&dice)
     }
   }

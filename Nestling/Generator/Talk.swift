@@ -1,11 +1,11 @@
 /// Small talk, short stories with a question, spelling and repeating: what teaches a small model to look back at the text.
 enum Talk {
   static func conversation(_ dice: inout Dice) -> Conversation {
-    switch dice.roll(1...8) {
+    switch dice.roll(1...9) {
     case 1, 2: acquaintance(&dice)
     case 3: story(&dice)
     case 4: moved(&dice)
-    case 5: words(&dice)
+    case 5, 9: words(&dice)
     case 6: greeting(&dice)
     case 7: advice(&dice)
     default: comparison(&dice)
@@ -55,6 +55,7 @@ enum Talk {
   private static func words(_ dice: inout Dice) -> Conversation {
     let word = dice.pick([dice.pick(World.goods).one, dice.pick(World.colours), dice.pick(World.foods), dice.pick(World.smallThings)])
     let three = dice.pick(3, of: World.goods.map(\.one) + World.foods)
+    if dice.oneIn(2) { return echo(&dice) }
     return dice.pick([
       Conversation("Spell the word \(word).", word.map(String.init).joined(separator: "-") + "."),
       Conversation("Say these words again: \(three.joined(separator: ", ")).", three.joined(separator: ", ") + "."),
@@ -62,6 +63,13 @@ enum Talk {
       Conversation("What is the last of these words: \(three.joined(separator: ", "))?", "The last word is \(three[2])."),
       Conversation("How many letters are in the word \(word)?", "The word \(word) has \(word.count) letters."),
     ])
+  }
+
+  /// A random run of words, said again: copying is the first thing that a small model must learn.
+  private static func echo(_ dice: inout Dice) -> Conversation {
+    let all = World.goods.map(\.one) + World.colours + World.numbers + World.names + World.foods + World.smallThings
+    let text = (0..<dice.roll(2...7)).map { _ in dice.pick(all) }.joined(separator: " ")
+    return Conversation(dice.pick(["Repeat after me: \(text).", "Please say: \(text)."]), "\(text).")
   }
 
   private static func greeting(_ dice: inout Dice) -> Conversation {
