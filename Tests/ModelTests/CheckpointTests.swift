@@ -58,6 +58,20 @@ import Testing
     #expect(stored.parameters.allSatisfy { $0.dtype == .bfloat16 })
   }
 
+  @Test func halfPrecisionFilesComputeInFloat32() throws {
+    for family in TinyModels.configs.keys.sorted() {
+      for format in [WeightFormat.float16, .bfloat16] {
+        try Fixtures.withTemporaryFolder { folder in
+          try ModelFile.save(try TinyModels.make(family), to: folder + "/out", .init(format: format))
+          let (stored, wide) = (try ModelLoader.load(folder + "/out"), try ModelLoader.load(folder + "/out", weights: .float32))
+          #expect(stored.parameters.allSatisfy { $0.dtype == format.dtype })
+          #expect(largest(logits(stored), logits(wide)) < 1e-5, "\(family) \(format)")
+          #expect(largest(logits(stored), logits(try TinyModels.make(family))) > 0)
+        }
+      }
+    }
+  }
+
   private static let variants: [(String, LoRA)] = {
     var rs = LoRA(rank: 3, alpha: 5)
     rs.useRSLoRA = true

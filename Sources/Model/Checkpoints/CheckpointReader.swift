@@ -30,9 +30,6 @@ public final class CheckpointReader {
   /// Names of all stored tensors, sorted.
   public var names: [String] { tensors.names }
 
-  /// The names of each file's tensors, files in order.
-  public var shards: [(file: String, names: [String])] { tensors.shards }
-
   /// A tensor as stored: a view of the mapped file where the format and alignment allow.
   /// - Throws: where there is none of this name, or its format is not float32, bfloat16 or float16.
   public func tensor(_ name: String) throws -> Tensor { try tensors.tensor(name) }

@@ -43,9 +43,6 @@ package final class StoredTensors {
   /// The sizes of a tensor; nil where there is none of this name.
   package func shape(_ name: String) -> [Int]? { stored?[name]?.entry.shape }
 
-  /// Names of each file's tensors, files in order.
-  var shards: [(file: String, names: [String])] { (stored?.files ?? []).map { ($0.path, $0.entries.map(\.name)) } }
-
   /// A tensor: a view of the file where its alignment allows, else a copy.
   /// - Throws: where there is none of this name, or its format is none of tensors'.
   package func tensor(_ name: String) throws -> Tensor {

@@ -100,31 +100,34 @@ public final class Attention: Module {
 
   /// `[tokens, hidden]` to `[tokens, hidden]`.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
-    let projected = project(x, context)
-    let q = turned(normalised(projected[0], queryNorm), heads: shape.heads, context)
-    let k = turned(normalised(projected[1], keyNorm), heads: shape.keyValueHeads, context)
-    return output(attend(q, k, projected[2], context), context)
+    let (q, k, v) = project(x, context)
+    let turnedQ = turned(normalised(consume q, queryNorm), heads: shape.heads, context)
+    let turnedK = turned(normalised(consume k, keyNorm), heads: shape.keyValueHeads, context)
+    return output(attend(turnedQ, turnedK, v, context), context)
   }
 
-  private func project(_ x: Tensor, _ context: ForwardContext) -> [Tensor] {
+  private func project(_ x: Tensor, _ context: ForwardContext) -> (q: Tensor, k: Tensor, v: Tensor) {
     switch inputs {
-    case .separate(let q, let k, let v): return [q(x, context), k(x, context), v(x, context)]
+    case .separate(let q, let k, let v): return (q(x, context), k(x, context), v(x, context))
     case .fused(let qkv):
       let narrow = shape.keyValueHeads * shape.headDimension
-      return splitColumns(qkv(x, context), [shape.heads * shape.headDimension, narrow, narrow])
+      let parts = splitColumns(qkv(x, context), [shape.heads * shape.headDimension, narrow, narrow])
+      return (parts[0], parts[1], parts[2])
     }
   }
 
-  private func normalised(_ x: Tensor, _ norm: RMSNorm?) -> Tensor {
+  private func normalised(_ x: consuming Tensor, _ norm: RMSNorm?) -> Tensor {
     guard let norm else { return x }
     if shape.queryKeyNorm == .whole { return norm(x) }
-    return norm(x.reshaped([x.count / shape.headDimension, shape.headDimension])).reshaped(x.shape)
+    let whole = x.shape
+    return norm(x.reshaped([x.count / shape.headDimension, shape.headDimension])).reshaped(whole)
   }
 
-  private func turned(_ x: Tensor, heads: Int, _ context: ForwardContext) -> Tensor {
+  /// Given away, so that the turn may happen in place.
+  private func turned(_ x: consuming Tensor, heads: Int, _ context: ForwardContext) -> Tensor {
     guard let rotary else { return x }
     let tables = context.tables(rotary)
-    return rope(x, heads: heads, cos: tables.cos, sin: tables.sin, interleaved: rotary.interleaved)
+    return rope(consume x, heads: heads, cos: tables.cos, sin: tables.sin, interleaved: rotary.interleaved)
   }
 
   private func attend(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ context: ForwardContext) -> Tensor {
