@@ -18,7 +18,9 @@ struct SwiftletCommand: AsyncParsableCommand {
       Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
       """,
     version: Version.text,
-    subcommands: [Doctor.self])
+    subcommands: [
+      Doctor.self, Train.self, Generate.self, Chat.self, Score.self, Export.self, Bench.self, Runs.self,
+    ])
 
   static func main() async {
     do {

@@ -19,5 +19,23 @@ struct Doctor: ParsableCommand {
 
   func run() throws {
     try global.begin()
+    for line in DoctorReport().lines { Terminal.line(global.json ? line.json.serialized() : line.text) }
+    if selftest { try check() }
+  }
+
+  private func check() throws {
+    var failed = 0
+    for check in SelfCheck.all {
+      global.note("checking \(check.name)")
+      for result in check.run() {
+        if !result.passed { failed += 1 }
+        Terminal.line(global.json ? DoctorReport.json(result).serialized() : "\(result)")
+      }
+    }
+    if failed > 0 {
+      throw Failure(
+        "\(failed) checks failed", at: "selftest", why: "an operation is further from its definition than rounding explains",
+        fix: "report the lines marked FAILED, with the processor's name")
+    }
   }
 }

@@ -1,41 +1,22 @@
-import Dispatch
 import Foundation
 import Synchronization
 
-/// The user pressed Ctrl-C and everything worth keeping is saved: exit code 130.
-struct Interrupted: Error {}
-
 /// SIGINT and SIGTERM.
 enum Interrupt {
-  private static let wanted = Atomic<Bool>(false)
-  private static let sources = Mutex<[any DispatchSourceSignal]>([])
+  private static let signals = Atomic<Int>(0)
 
   /// Whether a signal has come since `catchSignal`.
-  static var isWanted: Bool { wanted.load(ordering: .relaxed) }
+  static var isWanted: Bool { signals.load(ordering: .relaxed) > 0 }
 
-  /// A signal ends the process at once with code 130: nothing is half done that would need an end.
+  /// For commands that leave nothing half done: a signal ends the process at once with code 130.
   static func endProcessOnSignal() {
-    watch { _exit(130) }
+    for number in [SIGINT, SIGTERM] { signal(number) { _ in _exit(130) } }
   }
 
-  /// The first signal sets `isWanted`, so that the work can end well; the second ends the process at once.
-  static func catchSignal(_ first: @escaping @Sendable () -> Void) {
-    watch {
-      if wanted.exchange(true, ordering: .relaxed) { _exit(130) }
-      first()
-    }
-  }
-
-  private static func watch(_ action: @escaping @Sendable () -> Void) {
-    sources.withLock { sources in
-      sources.forEach { $0.cancel() }
-      sources = [SIGINT, SIGTERM].map { number in
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
-        source.setEventHandler(handler: action)
-        source.resume()
-        return source
-      }
+  /// For work that has to end well: the first signal sets `isWanted`, a second one ends the process at once.
+  static func catchSignal() {
+    for number in [SIGINT, SIGTERM] {
+      signal(number) { _ in if Interrupt.signals.wrappingAdd(1, ordering: .relaxed).oldValue > 0 { _exit(130) } }
     }
   }
 }

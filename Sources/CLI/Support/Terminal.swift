@@ -49,7 +49,6 @@ enum Terminal {
       note(text.hasPrefix("Error: ") ? paint("error: ", 31) + text.dropFirst(7) + "\n" : text + "\n")
       exit(2)
     }
-    if error is Interrupted { exit(130) }
     note(paint("error: ", 31) + Failure.text(of: error) + "\n")
     exit(1)
   }

@@ -2,7 +2,7 @@ import Foundation
 import SwiftletFormats
 
 /// A safetensors file read whole, by code that shares nothing with the product's reader.
-package struct SafetensorsFile {
+package struct ReferenceTensors {
   private let bytes: Data
   private let header: JSON
   private let start: Int

@@ -1,0 +1,128 @@
+import Foundation
+import SwiftletHub
+import SwiftletTensorCore
+
+/// A language model with its tokenizer and chat template: what training, generation and export work on.
+///
+/// ```swift
+/// let model = try await LanguageModel.load("models/qwen")
+/// try model.add(LoRA(rank: 16, alpha: 32))
+/// for try await piece in model.generate("Name three rivers.") { print(piece, terminator: "") }
+/// ```
+///
+/// Used by one task at a time (`@unchecked Sendable`).
+public final class LanguageModel: @unchecked Sendable {
+  /// Where it was loaded from.
+  public let location: ModelLocation
+  /// The network: parameters, adapter, forward pass.
+  public let network: CausalLM
+  /// Tokenizer and template; nil where the folder has no tokenizer.
+  public let text: ModelText?
+  /// The longest sequence that `generate` fills, in tokens.
+  public let contextLength: Int
+  private let configuredStops: Set<Int32>
+
+  /// Loads a model.
+  /// - Parameters:
+  ///   - location: where it lies.
+  ///   - weights: converts the weights to this precision; nil keeps what is stored.
+  ///   - contextLength: nil takes the model's own.
+  /// - Throws: where a file is missing or makes no sense, naming file and field.
+  public init(_ location: ModelLocation, as weights: WeightFormat? = nil, contextLength: Int? = nil) throws {
+    self.location = location
+    let base = try location.requireBase()
+    network = try ModelLoader.load(base, weights: weights, adapter: location.adapter)
+    text = try ModelText(ifIn: location.text)
+    self.contextLength = contextLength ?? network.decoder.maxPositions
+    configuredStops = try ModelText.configuredStops(in: base)
+  }
+
+  /// Finds and loads a model: a folder, a run folder, or a repository in the Hugging Face cache.
+  public static func load(
+    _ name: String, as weights: WeightFormat? = nil, adapter: String? = nil, contextLength: Int? = nil
+  ) async throws -> LanguageModel {
+    try LanguageModel(ModelLocation.find(name, adapter: adapter), as: weights, contextLength: contextLength)
+  }
+
+  /// Puts a fresh adapter on; the base's weights stay frozen.
+  /// - Throws: `LoRAError` where it matches no module.
+  public func add(_ lora: LoRA, seed: UInt64 = 0) throws { try network.add(lora, seed: seed) }
+
+  /// Writes the adapter or the merged model with tokenizer and template, whole or not at all, and reads it back.
+  @discardableResult
+  public func save(_ format: ModelExport.Format, to folder: String) async throws -> ModelExport.Report {
+    try export(format, to: folder)
+  }
+
+  /// `save` for callers that do not wait.
+  public func export(_ format: ModelExport.Format, to folder: String) throws -> ModelExport.Report {
+    try ModelExport(network, base: try location.requireBase(), text: location.text).write(format, to: folder)
+  }
+
+  /// Ids that end an answer: those of generation config, config, tokenizer and template.
+  public var stopIDs: Set<Int32> { configuredStops.union(text?.stopIDs ?? []) }
+
+  /// Whether the model has a chat template.
+  public var hasTemplate: Bool { text?.hasTemplate ?? false }
+
+  /// A fresh engine over the network.
+  public func engine(_ options: EngineOptions = EngineOptions()) -> Engine { Engine(model: network, options: options) }
+
+  /// Tokenizer and template.
+  /// - Throws: `Failure` where there is no tokenizer.
+  public func requireText() throws -> ModelText {
+    guard let text else {
+      throw Failure(
+        "no tokenizer", at: location.text, why: "neither tokenizer.json nor tokenizer.model is in the folder",
+        fix: "copy the model's tokenizer files into it, or give token ids (\"input_ids\")")
+    }
+    return text
+  }
+
+  /// The ids of a row. To generate, prompts and conversations end where the answer begins.
+  /// - Parameter raw: leaves a prompt as it is instead of putting it through the template.
+  public func ids(_ row: TextRow, generating: Bool, raw: Bool) throws -> [Int32] {
+    switch row.content {
+    case .ids(let ids): return ids
+    case .text(let string): return try requireText().encode(string)
+    case .prompt(let string):
+      let text = try requireText()
+      guard !raw, text.hasTemplate else { return try text.encode(string) }
+      let message = JSONObject([("role", .string("user")), ("content", .string(string))])
+      return try text.encode(messages: [.object(message)], tools: nil, addGenerationPrompt: generating)
+    case .messages(let messages, let tools):
+      return try requireText().encode(messages: messages, tools: tools, addGenerationPrompt: generating)
+    }
+  }
+
+  /// - Throws: `Failure` where an id is not one of the model's.
+  public func check(_ ids: [Int32], row: Int) throws {
+    guard let bad = ids.first(where: { $0 < 0 || Int($0) >= network.vocabularySize }) else { return }
+    throw Failure(
+      "a token id that the model does not have", at: "row \(row): \(bad)", why: "the model has ids from 0 to \(network.vocabularySize - 1)",
+      fix: "use this model's own tokenizer")
+  }
+
+  /// An answer of generated ids as text and reason; special tokens and the stop token are left out of the text.
+  func answer(_ index: Int, _ tokens: [Int32], _ reason: FinishReason) -> GeneratedText {
+    GeneratedText(index: index, text: text?.decode(tokens, skipSpecial: true), tokens: tokens, finishReason: reason)
+  }
+
+  /// Streams the answer to a prompt, piece by piece.
+  public func generate(_ prompt: String, options: GenerationOptions = GenerationOptions()) -> AsyncThrowingStream<String, any Error> {
+    AsyncThrowingStream { continuation in
+      let task = Task {
+        do {
+          try Generator(self, [TextRow(prompt: prompt)], options: options).run {
+            continuation.yield($0)
+          } finished: { _ in
+          }
+          continuation.finish()
+        } catch {
+          continuation.finish(throwing: error)
+        }
+      }
+      continuation.onTermination = { _ in task.cancel() }
+    }
+  }
+}
