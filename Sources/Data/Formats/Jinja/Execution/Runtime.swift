@@ -1,0 +1,195 @@
+extension Jinja {
+  /// One rendering: its variables, its output and what it has used up.
+  final class Runtime {
+    let limits: JinjaLimits
+    let now: JinjaDate?
+    private let template: Template
+    private let variables: JSONObject
+    private var steps = 0
+    private var bytesTowardsStep = 0
+    private var resolved: [Value?]
+    private var exports: [Value?]
+    private var constants: [Value?]
+    /// The output and, above it, what is being captured.
+    private var outputs: [[UInt8]] = [[]]
+    private var counted = (bytes: 0, scalars: 0)
+    private var callDepth = 0
+    private var namespaces: [NamespaceBox] = []
+    private var captured: [Activation] = []
+    private(set) var generationSpans: [Range<Int>] = []
+
+    init(template: Template, variables: JSONObject, now: JinjaDate?, limits: JinjaLimits) {
+      self.template = template
+      self.variables = variables
+      self.now = now
+      self.limits = limits
+      resolved = Array(repeating: nil, count: template.names.count)
+      exports = resolved
+      constants = Array(repeating: nil, count: template.constants.count)
+    }
+
+    // MARK: Budgets
+
+    func step() throws {
+      steps += 1
+      if steps > limits.steps { throw JinjaError(.limit, "the template needs more than \(limits.steps) steps") }
+    }
+
+    func charge(steps count: Int) throws {
+      let (sum, overflow) = steps.addingReportingOverflow(max(count, 0))
+      steps = overflow ? .max : sum
+      if steps > limits.steps { throw JinjaError(.limit, "the template needs more than \(limits.steps) steps") }
+    }
+
+    /// Charges the making or searching of so many bytes of text.
+    func charge(bytes count: Int) throws {
+      bytesTowardsStep += count
+      guard bytesTowardsStep >= 64 else { return }
+      try charge(steps: bytesTowardsStep / 64)
+      bytesTowardsStep %= 64
+    }
+
+    /// Charges a text of so many bytes before it is made.
+    func reserve(bytes count: Int) throws {
+      guard count <= limits.outputBytes else {
+        throw JinjaError(.limit, "the template makes a text of more than \(limits.outputBytes) bytes")
+      }
+      try charge(bytes: count)
+    }
+
+    func nestedCall<Result>(_ body: () throws -> Result) throws -> Result {
+      callDepth += 1
+      defer { callDepth -= 1 }
+      guard callDepth <= limits.callDepth else { throw JinjaError(.limit, "calls nested deeper than \(limits.callDepth)") }
+      return try body()
+    }
+
+    // MARK: Variables
+
+    /// The value of the template's name number `index`: set by the template at its top level, passed to the render, or built in.
+    func resolve(_ index: Int) throws -> Value {
+      if let exported = exports[index] { return exported }
+      if let known = resolved[index] { return known }
+      let name = template.names[index]
+      let value = try variables[name].map { try Value($0) } ?? Builtins.global(name) ?? .missing
+      resolved[index] = value
+      return value
+    }
+
+    func export(_ index: Int, _ value: Value) { exports[index] = value }
+
+    func constant(_ index: Int) -> Value {
+      if let known = constants[index] { return known }
+      let value = Value(template.constants[index])
+      constants[index] = value
+      return value
+    }
+
+    // MARK: Output
+
+    func write(_ bytes: some Collection<UInt8>) throws {
+      guard outputs[outputs.count - 1].count + bytes.count <= limits.outputBytes else {
+        throw JinjaError(.limit, "the output is longer than \(limits.outputBytes) bytes")
+      }
+      try charge(bytes: bytes.count)
+      outputs[outputs.count - 1].append(contentsOf: bytes)
+    }
+
+    /// Runs `body` and takes what it wrote.
+    func capture<Result>(_ body: () throws -> Result) throws -> (Text, Result) {
+      outputs.append([])
+      do {
+        let result = try body()
+        return (Text(outputs.removeLast()), result)
+      } catch {
+        outputs.removeLast()
+        throw error
+      }
+    }
+
+    var output: [UInt8] { outputs[0] }
+
+    /// Notes text that the assistant produced and that is written next.
+    ///
+    /// Its place is that of the template's own output, as in transformers: within a macro or a captured block it is where the output
+    /// stood when that was entered.
+    func noteGeneration(_ text: Text) {
+      counted.scalars += outputs[0][counted.bytes...].scalarCount
+      counted.bytes = outputs[0].count
+      generationSpans.append(counted.scalars..<counted.scalars + text.count)
+    }
+
+    // MARK: Cycles
+
+    func register(_ namespace: NamespaceBox) { namespaces.append(namespace) }
+    func register(captured activation: Activation) {
+      guard !activation.isCaptured else { return }
+      activation.isCaptured = true
+      captured.append(activation)
+    }
+
+    /// Empties what may hold itself: namespaces, and activations that their own macros captured.
+    func breakCycles() {
+      for namespace in namespaces { namespace.attributes = [] }
+      for activation in captured { activation.slots = [] }
+      resolved = []
+      exports = []
+    }
+  }
+
+  /// The variables of one call of a function.
+  final class Activation {
+    let runtime: Runtime
+    let parent: Activation?
+    var slots: [Value]
+    /// What filter and filtered set blocks captured, innermost last.
+    var filtered: [Text] = []
+    var isCaptured = false
+
+    init(runtime: Runtime, parent: Activation?, slotCount: Int) {
+      self.runtime = runtime
+      self.parent = parent
+      slots = Array(repeating: .missing, count: slotCount)
+    }
+
+    private func owner(_ hops: Int) -> Activation {
+      var owner = self
+      for _ in 0..<hops { if let parent = owner.parent { owner = parent } }
+      return owner
+    }
+
+    subscript(slot: Slot) -> Value {
+      get { slot.hops == 0 ? slots[slot.index] : owner(slot.hops).slots[slot.index] }
+      set { if slot.hops == 0 { slots[slot.index] = newValue } else { owner(slot.hops).slots[slot.index] = newValue } }
+    }
+  }
+
+  /// A compiled template.
+  struct Template: Sendable {
+    let names: [String]
+    let constants: [Syntax.Constant]
+    let entry: ScopeEntry
+    let body: Body
+    let slotCount: Int
+    let hasGenerationBlocks: Bool
+
+    func render(_ runtime: Runtime) throws {
+      defer { runtime.breakCycles() }
+      let root = Activation(runtime: runtime, parent: nil, slotCount: slotCount)
+      try entry.enter(root)
+      _ = try body.run(root)
+    }
+  }
+}
+
+extension Jinja.Value {
+  init(_ constant: Jinja.Syntax.Constant) {
+    switch constant {
+    case .null: self = .null
+    case .bool(let value): self = .bool(value)
+    case .int(let value): self = .int(value)
+    case .float(let value): self = .float(value)
+    case .string(let value): self = Value(value)
+    }
+  }
+}
