@@ -13,6 +13,7 @@ public struct DecoderConfig: Hashable, Sendable {
     var isTied = false
     var activation = "silu"
     var activationField = "hidden_act"
+    var epsilonField = "rms_norm_eps"
   }
 
   static let sizes = 1...(1 << 22)
@@ -57,7 +58,7 @@ public struct DecoderConfig: Hashable, Sendable {
     keyValueHeads = try config.int("num_key_value_heads", in: 1...4096) ?? missingGroups
     headDimension = try Self.headDimension(config, hiddenSize: hiddenSize, heads: heads, defaults)
     maxPositions = try config.int("max_position_embeddings", in: 1...(1 << 40)) ?? defaults.maxPositions
-    epsilon = Float(try config.number("rms_norm_eps", "a number from 0 to 1") { $0 >= 0 && $0 <= 1 } ?? defaults.epsilon)
+    epsilon = Float(try config.number(defaults.epsilonField, "a number from 0 to 1") { $0 >= 0 && $0 <= 1 } ?? defaults.epsilon)
     initializerRange = Float(try config.number("initializer_range", "a number from 0 to 1") { $0 >= 0 && $0 <= 1 } ?? 0.02)
     isTied = try config.bool("tie_word_embeddings") ?? defaults.isTied
     activation = try Self.activation(config, defaults)

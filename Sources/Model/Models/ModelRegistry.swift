@@ -8,7 +8,7 @@ public enum ModelRegistry {
   static var families: [any ModelFamily.Type] {
     [
       LlamaFamily.self, MistralFamily.self, Qwen2Family.self, Qwen3Family.self, Gemma2Family.self, Phi3Family.self, MixtralFamily.self,
-      Qwen3MoEFamily.self,
+      Qwen3MoEFamily.self, GraniteFamily.self, OLMo2Family.self, Gemma3Family.self, Cohere2Family.self, GLM4Family.self,
     ]
   }
 

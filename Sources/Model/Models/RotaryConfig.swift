@@ -4,16 +4,19 @@ import SwiftletLayers
 extension ModelConfig {
   /// Reads the rotary embedding, as transformers 4 (`rope_theta`, `rope_scaling`, `partial_rotary_factor`) or 5 (`rope_parameters`) writes it.
   /// - Parameters:
+  ///   - missingPart: the share of a head that is turned where `partial_rotary_factor` is missing.
+  ///   - interleaved: whether neighbouring dimensions form pairs.
   ///   - layerType: which entry counts where the parameters differ between layer types.
   ///   - renamed: what a type of older files is called now (Phi-3's `su` and `yarn`).
   func rotary(
-    _ decoder: DecoderConfig, dimension: Int? = nil, interleaved: Bool = false, layerType: String? = nil, renamed: [String: String] = [:]
+    _ decoder: DecoderConfig, part missingPart: Double = 1, interleaved: Bool = false, layerType: String? = nil,
+    renamed: [String: String] = [:]
   ) throws -> Rotary {
     let outer = try object("rope_scaling") ?? object("rope_parameters")
     let parameters = try layerType.flatMap { try outer?.object($0) } ?? outer
     let theta = try parameters?.positive("rope_theta") ?? positive("rope_theta") ?? decoder.defaultTheta
-    let part = try parameters?.fraction("partial_rotary_factor") ?? fraction("partial_rotary_factor") ?? 1
-    let turned = Int(Double(dimension ?? decoder.headDimension) * part)
+    let part = try parameters?.fraction("partial_rotary_factor") ?? fraction("partial_rotary_factor") ?? missingPart
+    let turned = Int(Double(decoder.headDimension) * part)
     guard turned >= 2, turned % 2 == 0 else {
       throw error("head_dim", "an even number of rotary dimensions is wanted, found \(turned) (head_dim × partial_rotary_factor)")
     }

@@ -17,6 +17,9 @@ enum TinyModels {
     "llama": "", "mistral": #""sliding_window": 5"#, "qwen2": #""use_sliding_window": true, "sliding_window": 4, "max_window_layers": 1"#,
     "qwen3": #""head_dim": 12"#, "gemma2": #""head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 9"#,
     "phi3": #""partial_rotary_factor": 0.5, "sliding_window": 7"#, "mixtral": #""num_local_experts": 4"#,
+    "granite": #""embedding_multiplier": 3.5, "attention_multiplier": 0.2, "residual_multiplier": 0.7, "logits_scaling": 2.5"#, "olmo2": "",
+    "gemma3_text": #""head_dim": 8, "sliding_window": 6, "sliding_window_pattern": 2, "query_pre_attn_scalar": 9"#,
+    "cohere2": #""sliding_window": 5, "sliding_window_pattern": 2, "logit_scale": 0.3"#, "glm4": #""head_dim": 8"#,
     "qwen3_moe": #""head_dim": 8, "num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 2"#,
   ]
 
