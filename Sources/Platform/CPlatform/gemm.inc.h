@@ -1,6 +1,6 @@
 // The matrix kernels of one instruction set. Needs LANES, VECTORS (of a tile's row), ROWS (of a tile), KERNELS (name of the
 // table), DIRECT_ROWS, simd.inc.h, `transpose(vf[LANES])` and `dot_pairs(acc, a, b)`.
-enum { width = LANES * VECTORS };
+enum { width = LANES * VECTORS, direct_ahead = 256 };
 
 // --- packing: numbers whose k is consecutive are transposed, LANES by LANES ---
 
@@ -154,6 +154,7 @@ INLINE void tile_rows(const int rows, size_t columns, size_t k, const float *a, 
   }
 #pragma clang loop unroll(disable)
   for (size_t p = 0; p < k; p++, a += rows, b += width) {
+    __builtin_prefetch(a + 48 * rows);
     vf columns_of_b[VECTORS];
 #pragma clang loop unroll(full)
     for (int v = 0; v < VECTORS; v++) columns_of_b[v] = load(b + v * LANES);
@@ -188,6 +189,36 @@ static void tile_pairs(size_t rows, size_t columns, size_t k, const float *a, co
 
 // --- few rows: transposed in registers and used at once, so that weights are read once and nothing is written ---
 
+INLINE vf word(const vf *r, size_t j, const int type) {
+  if (type != SWIFTLET_BF16) return r[j];
+  return j % 2 ? (vf)((vu)r[j / 2] & 0xffff0000) : (vf)((vu)r[j / 2] << 16);
+}
+
+// Adds up to `step` words of LANES columns to the sums of every row. `whole` promises all lanes and a full step.
+INLINE void direct_step(const int rows, vf (*sums)[VECTORS], const int v, const float *x, struct gemm_source b, size_t lanes, size_t at,
+                        size_t count, const int type, const bool whole) {
+  const size_t step = type == SWIFTLET_BF16 ? 2 * LANES : LANES;
+  vf r[LANES];
+  if (type == SWIFTLET_BF16) load_pairs(r, whole ? LANES : lanes, b.data, b.lane_step, at, whole ? step : count);
+  else load_rows(r, whole ? LANES : lanes, b.data, b.lane_step, at, whole ? step : count, type);
+  if (whole) {
+    const char *const ahead = (const char *)b.data + (type == SWIFTLET_F32 ? 4 : 2) * at + direct_ahead;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < LANES; i++) __builtin_prefetch(ahead + i * b.lane_step * (type == SWIFTLET_F32 ? 4 : 2));
+  }
+  transpose(r);
+  if (whole) {
+#pragma clang loop unroll(full)
+    for (size_t j = 0; j < step; j++)
+#pragma clang loop unroll(full)
+      for (int i = 0; i < rows; i++) sums[i][v] = fma_v(splat(x[j * rows + i]), word(r, j, type), sums[i][v]);
+    return;
+  }
+  for (size_t j = 0; j < count; j++)
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) sums[i][v] = fma_v(splat(x[j * rows + i]), word(r, j, type), sums[i][v]);
+}
+
 INLINE void direct_rows(const int rows, size_t columns, size_t k, const float *a, struct gemm_source b, float alpha, float *c, size_t ldc,
                         bool add, const int type) {
   const size_t step = type == SWIFTLET_BF16 ? 2 * LANES : LANES;
@@ -198,38 +229,22 @@ INLINE void direct_rows(const int rows, size_t columns, size_t k, const float *a
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
       for (int v = 0; v < VECTORS; v++) sums[i][v] = splat(0);
-    for (size_t p = begin; p < end; p += step) {
-      const size_t count = end - p < step ? end - p : step;
+    // Few rows need the sums of all vectors in flight to hide the latency; many would not find registers for them.
+    const int together = rows < 4 ? VECTORS : 1;
 #pragma clang loop unroll(full)
-      for (int v = 0; v < VECTORS; v++) {
-        const size_t lanes = columns <= (size_t)v * LANES ? 0 : columns - v * LANES < LANES ? columns - v * LANES : LANES;
-        const struct gemm_source from = from_lane(b, v * LANES);
-        vf r[LANES];
-        if (type == SWIFTLET_BF16) load_pairs(r, lanes, from.data, from.lane_step, p, count);
-        else load_rows(r, lanes, from.data, from.lane_step, p, count, type);
-        transpose(r);
-        const float *x = a + p * rows;
-        if (count == step) {
+    for (int first = 0; first < VECTORS; first += together) {
+      size_t p = begin;
+      if (columns == width)
+        for (; p + step <= end; p += step)
 #pragma clang loop unroll(full)
-          for (int j = 0; j < LANES; j++) {
-            if (type == SWIFTLET_BF16) {
-              const vf low = (vf)((vu)r[j] << 16), high = (vf)((vu)r[j] & 0xffff0000);
+          for (int v = first; v < first + together; v++)
+            direct_step(rows, sums, v, a + p * rows, from_lane(b, v * LANES), LANES, p, step, type, true);
+      for (; p < end; p += step)
 #pragma clang loop unroll(full)
-              for (int i = 0; i < rows; i++) sums[i][v] = fma_v(splat(x[2 * j * rows + i]), low, sums[i][v]);
-#pragma clang loop unroll(full)
-              for (int i = 0; i < rows; i++) sums[i][v] = fma_v(splat(x[(2 * j + 1) * rows + i]), high, sums[i][v]);
-            } else {
-#pragma clang loop unroll(full)
-              for (int i = 0; i < rows; i++) sums[i][v] = fma_v(splat(x[j * rows + i]), r[j], sums[i][v]);
-            }
-          }
-        } else
-          for (size_t j = 0; j < count; j++) {
-            const vf w = type != SWIFTLET_BF16 ? r[j] : j % 2 ? (vf)((vu)r[j / 2] & 0xffff0000) : (vf)((vu)r[j / 2] << 16);
-#pragma clang loop unroll(full)
-            for (int i = 0; i < rows; i++) sums[i][v] = fma_v(splat(x[j * rows + i]), w, sums[i][v]);
-          }
-      }
+        for (int v = first; v < first + together; v++) {
+          const size_t lanes = columns <= (size_t)v * LANES ? 0 : columns - v * LANES < LANES ? columns - v * LANES : LANES;
+          direct_step(rows, sums, v, a + p * rows, from_lane(b, v * LANES), lanes, p, end - p < step ? end - p : step, type, false);
+        }
     }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) finish(sums[i], columns, alpha, c + i * ldc, add);
@@ -245,6 +260,9 @@ static void direct(size_t rows, size_t columns, size_t k, const float *a, struct
     DIRECTS(1)
 #if DIRECT_ROWS >= 4
     DIRECTS(2) DIRECTS(3) DIRECTS(4)
+#endif
+#if DIRECT_ROWS >= 8
+    DIRECTS(5) DIRECTS(6) DIRECTS(7) DIRECTS(8)
 #endif
   }
 }

@@ -2,7 +2,7 @@
 #define LANES 16
 #define VECTORS 2
 #define ROWS 14
-#define DIRECT_ROWS 4
+#define DIRECT_ROWS 8
 #define HAS_FMA 1
 #define HAS_F16C 1
 #include "simd.inc.h"

@@ -13,7 +13,8 @@ typedef uint16_t vh __attribute__((vector_size(LANES * 2), aligned(2), may_alias
 
 INLINE vf load(const float *p) { return *(const vf *)p; }
 INLINE void store(float *p, vf v) { *(vf *)p = v; }
-INLINE vf splat(float x) { return (vf){} + x; }
+// x - 0 is x for every x, -0 too, and compiles to a broadcast.
+INLINE vf splat(float x) { return x - (vf){}; }
 
 #if HAS_FMA
 INLINE vf fma_v(vf a, vf b, vf c) { return __builtin_elementwise_fma(a, b, c); }

@@ -19,9 +19,9 @@ struct gemm {
   size_t ldc, m, n, k, unit;  // unit: numbers in a word
   float alpha;
   bool accumulate, pairs;
-  // The region at work
+  // The region at work; mr: rows of its panels
   float *packed;
-  size_t row, rows, from_k, size_k, panel_size;
+  size_t mr, row, rows, from_k, size_k, panel_size;
   // Its tasks
   size_t panels_per_task, column_tasks, rows_per_task;
 };
@@ -60,14 +60,14 @@ static void pack(const struct gemm *g, float *out, size_t width, size_t lanes, s
 static void pack_rows(void *context, size_t begin, size_t end) {
   const struct gemm *g = context;
   for (size_t panel = begin; panel < end; panel++) {
-    const size_t row = panel * g->kernels->mr, rows = least(g->kernels->mr, g->rows - row);
+    const size_t row = panel * g->mr, rows = least(g->mr, g->rows - row);
     pack(g, g->packed + panel * g->panel_size, rows, rows, at(g->a, g->row + row, g->from_k), g->size_k);
   }
 }
 
 // Tiles of rows [row, end) of the region with the packed panels of one block of k.
 static void tiles(const struct gemm *g, const float *b, size_t column, size_t panels, size_t row, size_t end, size_t word, size_t words) {
-  const size_t mr = g->kernels->mr, nr = g->kernels->nr;
+  const size_t mr = g->mr, nr = g->kernels->nr;
   const bool add = g->accumulate || g->from_k > 0 || word > 0;
   void (*const tile)(size_t, size_t, size_t, const float *, const float *, float, float *, size_t, bool) =
       g->pairs ? g->kernels->tile_pairs : g->kernels->tile;
@@ -110,7 +110,7 @@ static void tasks(void *context, size_t begin, size_t end) {
 
 // Enough tasks to keep all threads busy to the end, as large as they may be.
 static void plan_tasks(struct gemm *g) {
-  const size_t wanted = 8 * (size_t)swiftlet_thread_count(), mr = g->kernels->mr;
+  const size_t wanted = 4 * (size_t)swiftlet_thread_count(), mr = g->mr;
   const size_t panels = parts(g->n, g->kernels->nr);
   g->rows_per_task = parts(g->rows, mr) * mr;
   g->panels_per_task = g->rows > 4 * mr ? 8 : 1;
@@ -123,11 +123,13 @@ static void plan_tasks(struct gemm *g) {
 static size_t chunk_for(const struct gemm *g, size_t multiply_adds, size_t count) {
   if (multiply_adds < worth_threads) return count;
   const size_t wanted = 16 * (size_t)swiftlet_thread_count();
-  return g->rows > 4 * g->kernels->mr ? 1 : parts(count, wanted);
+  return g->rows > 4 * g->mr ? 1 : parts(count, wanted);
 }
 
 static void region(struct gemm *g) {
-  const size_t mr = g->kernels->mr, panels = parts(g->rows, mr), work = g->rows * g->n * g->size_k;
+  // Panels of nearly equal height: 16 rows are two of 8, not 14 and 2.
+  const size_t mr = parts(g->rows, parts(g->rows, g->kernels->mr)), panels = parts(g->rows, mr), work = g->rows * g->n * g->size_k;
+  g->mr = mr;
   g->panel_size = parts(g->size_k, g->unit) * mr + gemm_pad;
   const size_t bytes = panels * g->panel_size * sizeof(float);
   g->packed = workspace(bytes);
@@ -151,6 +153,7 @@ static void direct(struct gemm *g) {
   g->packed = workspace(bytes);
   g->kernels->pack(g->packed, g->m, g->m, g->a, g->k);
   g->rows = g->m;
+  g->mr = g->kernels->mr;
   swiftlet_parallel_for(panels, chunk_for(g, g->m * g->n * g->k, panels), direct_panels, g);
   swiftlet_memory_free(g->packed, bytes, workspace_part);
 }
