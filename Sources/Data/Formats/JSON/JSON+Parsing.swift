@@ -254,8 +254,9 @@ struct JSONParser {
     }
     at += 2
     let second = try hex4()
-    let value = 0x10000 + ((first - 0xD800) << 10) + (second &- 0xDC00)
-    guard (0xDC00..<0xE000).contains(second), let scalar = Unicode.Scalar(value) else { throw error("half of a surrogate pair", at: place) }
+    guard (0xDC00..<0xE000).contains(second), let scalar = Unicode.Scalar(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)) else {
+      throw error("half of a surrogate pair", at: place)
+    }
     return scalar
   }
 
