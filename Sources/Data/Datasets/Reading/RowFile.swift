@@ -33,9 +33,6 @@ package final class RowFile: Sendable {
   /// Bytes of a byte order mark; errors for what is no UTF-8 text.
   private static func textStart(_ head: [UInt8], _ path: String) throws -> Int {
     if head.starts(with: [0xEF, 0xBB, 0xBF]) { return 3 }
-    if head.starts(with: [0xFE, 0xFF]) || head.starts(with: [0xFF, 0xFE]) || head.prefix(4).contains(0) {
-      throw DatasetError("\(path):1:1: the file is UTF-16 or UTF-32 text, want UTF-8\n  fix: iconv -f UTF-16 -t UTF-8 \(path)")
-    }
     if head.starts(with: [0x1F, 0x8B]) { throw DatasetError("\(path):1:1: the file is compressed (gzip)\n  fix: gunzip -k \(path)") }
     if head.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) {
       throw DatasetError("\(path):1:1: the file is compressed (zstd)\n  fix: unzstd \(path)")
@@ -43,6 +40,9 @@ package final class RowFile: Sendable {
     if head.starts(with: Array("PAR1".utf8)) {
       throw DatasetError(
         "\(path):1:1: the file is Parquet, want JSONL or JSON\n  fix: convert it, for example with pandas: to_json(lines=True)")
+    }
+    if head.starts(with: [0xFE, 0xFF]) || head.starts(with: [0xFF, 0xFE]) || head.prefix(4).contains(0) {
+      throw DatasetError("\(path):1:1: the file is UTF-16 or UTF-32 text, want UTF-8\n  fix: iconv -f UTF-16 -t UTF-8 \(path)")
     }
     return 0
   }
@@ -76,7 +76,9 @@ package final class RowFile: Sendable {
     guard place.length <= Self.rowLimit else {
       throw DatasetError("\(path):\(place.line):\(place.column): a row of \(place.length) bytes; at most \(Self.rowLimit) are read")
     }
-    return try file.bytes(at: place.offset, count: place.length)
+    var bytes = try file.bytes(at: place.offset, count: place.length)
+    while let last = bytes.last, last == 0x0D || last == 0x20 || last == 0x09 { bytes.removeLast() }
+    return bytes
   }
 
   /// A finding about row `index`, with the place of the value at `path` inside it.
