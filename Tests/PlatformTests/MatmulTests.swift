@@ -108,7 +108,7 @@ extension PlatformSettings {
       let sizes = [
         (1, 1, 1), (1, 33, 127), (2, 64, 300), (3, 31, 17), (4, 97, 513), (5, 16, 256), (7, 1, 9), (13, 65, 257), (14, 32, 512),
         (15, 33, 31),
-        (33, 127, 64), (127, 33, 15), (300, 40, 77),
+        (33, 127, 64), (127, 33, 15), (300, 40, 77), (300, 20, 77), (90, 7, 300), (17, 1, 65),
       ]
       eachISA { isa in
         for (index, size) in sizes.enumerated() {
@@ -165,12 +165,14 @@ extension PlatformSettings {
 
     @Test func aRowHasTheSameBitsInAnyBatch() {
       eachISA { isa in
-        for bType in CPUFloat.allCases {
-          for transposeB in [true, false] {
-            let all = Case(m: 61, n: 75, k: 1300, bType: bType, transposeB: transposeB).run()
-            for m in [1, 2, 3, 4, 5, 9, 14, 29] {
-              let some = Case(m: m, n: 75, k: 1300, bType: bType, transposeB: transposeB).run()
-              #expect(some[..<(m * 75)].map(\.bitPattern) == all[..<(m * 75)].map(\.bitPattern), "\(isa) \(bType) \(m)")
+        for (rows, n) in [(61, 75), (170, 20)] {
+          for bType in CPUFloat.allCases {
+            for transposeB in [true, false] {
+              let all = Case(m: rows, n: n, k: 1300, bType: bType, transposeB: transposeB, accumulate: true).run()
+              for m in [1, 2, 3, 4, 5, 9, 14, 29] {
+                let some = Case(m: m, n: n, k: 1300, bType: bType, transposeB: transposeB, accumulate: true).run()
+                #expect(some[..<(m * n)].map(\.bitPattern) == all[..<(m * n)].map(\.bitPattern), "\(isa) \(bType) \(m) × \(n)")
+              }
             }
           }
         }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { region_k = 8 * gemm_block, region_panels = 80, resident_panels = 16, workspace_part = 6 };
+enum { region_k = 8 * gemm_block, region_panels = 80, resident_panels = 16, few_columns = 32, workspace_part = 6 };
 static const size_t worth_threads = 1u << 17;  // multiply-adds
 
 struct gemm {
@@ -167,9 +167,7 @@ static struct gemm_source source(struct swiftlet_matrix x, bool lanes_are_rows) 
   return (struct gemm_source){x.data, consecutive_words ? x.stride : 1, consecutive_words ? 1 : x.stride, x.type};
 }
 
-static void multiply(struct gemm *g) {
-  if (!g->m || !g->n) return;
-  if (!g->k) return empty_sum(g);
+static void multiply_as_it_is(struct gemm *g) {
   if (!g->pairs && g->m <= g->kernels->direct_rows && g->b.k_step == 1 && g->n > 1) return direct(g);
   const size_t region_rows = region_panels * g->kernels->mr;
   for (g->from_k = 0; g->from_k < g->k; g->from_k += region_k * g->unit)
@@ -178,6 +176,38 @@ static void multiply(struct gemm *g) {
       g->rows = least(region_rows, g->m - g->row);
       region(g);
     }
+}
+
+static void read_transposed(void *context, size_t begin, size_t end) {
+  const struct gemm *g = context;
+  for (size_t i = begin; i < end; i++)
+    for (size_t j = 0; j < g->n; j++) g->packed[j * g->m + i] = g->c[i * g->ldc + j];
+}
+
+static void write_transposed(void *context, size_t begin, size_t end) {
+  const struct gemm *g = context;
+  for (size_t i = begin; i < end; i++)
+    for (size_t j = 0; j < g->n; j++) g->c[i * g->ldc + j] = g->packed[j * g->m + i];
+}
+
+// Many rows by a few columns (the down-projection of an adapter, a router) as the transposed product: what is large is then packed
+// in the first-level cache, block by block, and never written to memory. The sums are the same.
+static void multiply_transposed(struct gemm *g) {
+  const size_t bytes = g->m * g->n * sizeof(float), chunk = parts(g->m, 16);
+  g->packed = workspace(bytes);
+  if (g->accumulate) swiftlet_parallel_for(g->m, chunk, read_transposed, g);
+  struct gemm t = *g;
+  t.a = g->b, t.b = g->a, t.m = g->n, t.n = g->m, t.c = g->packed, t.ldc = g->m;
+  multiply_as_it_is(&t);
+  swiftlet_parallel_for(g->m, chunk, write_transposed, g);
+  swiftlet_memory_free(g->packed, bytes, workspace_part);
+}
+
+static void multiply(struct gemm *g) {
+  if (!g->m || !g->n) return;
+  if (!g->k) return empty_sum(g);
+  if (g->n <= few_columns && g->m >= 8 * g->n) multiply_transposed(g);
+  else multiply_as_it_is(g);
 }
 
 void swiftlet_gemm(struct swiftlet_matrix a, struct swiftlet_matrix b, float *c, size_t ldc, size_t m, size_t n, size_t k, float alpha,

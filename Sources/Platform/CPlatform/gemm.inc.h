@@ -63,11 +63,12 @@ INLINE void pack_transposing_bf16(float *out, size_t step, size_t lanes, struct 
   }
 }
 
+// All rows but the last may be read beyond their lanes where rows are long enough: the numbers belong to the matrix, and what they
+// become is overwritten by the next word or thrown away with the columns that are not there.
 INLINE void pack_copying(float *out, size_t step, size_t lanes, struct gemm_source from, size_t k, int type) {
-  if (lanes == LANES)
-    for (size_t p = 0; p < k; p++) store(out + p * step, load_as(from.data, p * from.k_step, type));
-  else
-    for (size_t p = 0; p < k; p++) store(out + p * step, load_part(from.data, p * from.k_step, lanes, type));
+  const size_t whole = lanes == LANES ? k : from.k_step >= LANES ? k - 1 : 0;
+  for (size_t p = 0; p < whole; p++) store(out + p * step, load_as(from.data, p * from.k_step, type));
+  for (size_t p = whole; p < k; p++) store(out + p * step, load_part(from.data, p * from.k_step, lanes, type));
 }
 
 INLINE vu halves(const void *data, size_t at, size_t lanes) {
