@@ -88,3 +88,53 @@ import Testing
     #expect(box.gradient?.array(Float.self) == [6])
   }
 }
+
+@Suite struct RemakingTests {
+  /// `x · factor`, whose output is computed again where it is wanted.
+  private func cheap(_ x: Tensor, _ factor: Float, made: @escaping () -> Void = {}) -> Tensor {
+    let body = { (x: Tensor) -> Tensor in
+      let y = Tensor(uninitialized: x.shape)
+      for i in 0..<x.count { y.floats[i] = factor * x.floats[i] }
+      return y
+    }
+    guard let tape = x.trace?.tape else { return body(x) }
+    let remaking: Remaking = { saved in
+      made()
+      return body(saved[0])
+    }
+    return tape.record("cheap", [x], saving: [x], outputs: [body(x)], remaking: remaking) { context in
+      [context.take().map(body)]
+    }[0]
+  }
+
+  /// `x²`
+  private func square(_ x: Tensor) -> Tensor {
+    guard let tape = x.trace?.tape else { return x }
+    let times = { (a: Tensor, b: Tensor, factor: Float) -> Tensor in
+      Tensor(zip(a.floats, b.floats).map { factor * $0 * $1 }, a.shape)
+    }
+    return tape.record("square", [x], saving: [x], outputs: [times(x, x, 1)]) { context in
+      [context.take().map { times($0, context.saved[0], 2) }]
+    }[0]
+  }
+
+  @Test func cheapOutputsAreNotKept() {
+    let (tape, box) = (Tape(), GradientBox())
+    var count = 0
+    let x = tape.watch(Tensor([Float](repeating: 3, count: 16), [16]), for: box)
+    let y = {
+      let scaled = cheap(cheap(x, 2) { count += 1 }, 5) { count += 1 }
+      let a = square(scaled)
+      let b = square(scaled.reshaped([4, 4])).reshaped([16])
+      return tape.record("sum", [a, b], saving: [], outputs: [Tensor(zeros: [16])]) { context in
+        let gradient = context.take()
+        return [gradient, gradient]
+      }[0]
+    }()
+    // x alone: what both ops scale is computed again, once, for both squares.
+    #expect(tape.savedBytes == 64)
+    tape.backward(from: y)
+    #expect(count == 2)
+    #expect(box.gradient?.array(Float.self) == [Float](repeating: 2 * 2 * 30 * 10, count: 16))
+  }
+}

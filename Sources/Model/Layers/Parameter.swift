@@ -70,6 +70,12 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     version += 1
   }
 
+  /// Gives the gradient away to an op that adds to it and brings it back.
+  public func lend() -> Tensor? {
+    defer { gradient = nil }
+    return gradient
+  }
+
   /// Adds a gradient in place.
   public func accumulate(_ new: consuming Tensor) {
     var new = new

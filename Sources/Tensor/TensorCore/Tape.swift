@@ -90,6 +90,9 @@ public struct BackwardContext {
 /// those go through `saving:`, so that the plan can count them and offload can move them.
 public typealias BackwardRule = (inout BackwardContext) -> [Tensor?]
 
+/// Computes an op's first output again from what the op saved. Captures sizes and constants only.
+public typealias Remaking = ([Tensor]) -> Tensor
+
 /// A record of the ops of one forward pass, read backwards once.
 ///
 /// A tensor carries its tape (`Tensor.trace`), so an op records where its inputs tell it to and nothing is global. Inputs without a tape
@@ -100,10 +103,24 @@ public final class Tape {
     let name: StaticString
     let inputs: [Int?]
     let outputs: [Int]
-    let saved: [Tensor]
+    let saved: [Saved]
     let rule: BackwardRule
   }
 
+  /// What a node keeps of a tensor.
+  private enum Saved {
+    case kept(Tensor)
+    /// The output in `slot` of a cheap op, to be computed again when it is wanted.
+    case remade(slot: Int, shape: Shape)
+  }
+
+  private struct Recipe {
+    let node: Int
+    let body: Remaking
+  }
+
+  private var recipes: [Int: Recipe] = [:]
+  private var remade: [Int: Tensor] = [:]
   private var nodes: [Node?] = []
   private var gradients: [Tensor?] = []
   private var sinks: [Int: any GradientSink] = [:]
@@ -116,7 +133,10 @@ public final class Tape {
   public var savedBytes: Int {
     var seen = Set<ObjectIdentifier>()
     return nodes.reduce(0) { total, node in
-      (node?.saved ?? []).reduce(total) { seen.insert(ObjectIdentifier($1.storage)).inserted ? $0 + $1.storage.byteCount : $0 }
+      (node?.saved ?? []).reduce(total) { total, saved in
+        guard case .kept(let tensor) = saved, seen.insert(ObjectIdentifier(tensor.storage)).inserted else { return total }
+        return total + tensor.storage.byteCount
+      }
     }
   }
 
@@ -149,17 +169,20 @@ public final class Tape {
 
   /// Records an op and returns its outputs with their traces. Records nothing, and returns outputs that only carry the tape, where no
   /// input needs a gradient and `always` is false.
+  ///
+  /// - Parameter remaking: computes output 0 again, to the same bits, from the `saving:` list; for ops that cost next to nothing. Later ops
+  ///   that save that output then keep nothing: it is computed again when the first of their rules runs.
   public func record(
     _ name: StaticString, _ inputs: [Tensor], saving saved: [Tensor], outputs: [Tensor], always: Bool = false,
-    backward rule: @escaping BackwardRule
+    remaking: Remaking? = nil, backward rule: @escaping BackwardRule
   ) -> [Tensor] {
-    record(name, inputs.map(\.trace), saving: saved, outputs: outputs, always: always, backward: rule)
+    record(name, inputs.map(\.trace), saving: saved, outputs: outputs, always: always, remaking: remaking, backward: rule)
   }
 
   /// The same for an op that has already given its inputs' memory away.
   public func record(
     _ name: StaticString, _ inputs: [Trace?], saving saved: [Tensor], outputs: [Tensor], always: Bool = false,
-    backward rule: @escaping BackwardRule
+    remaking: Remaking? = nil, backward rule: @escaping BackwardRule
   ) -> [Tensor] {
     let slots = inputs.map { trace -> Int? in
       precondition(trace == nil || trace?.tape === self, "\(name): an input stands on another tape")
@@ -167,11 +190,34 @@ public final class Tape {
     }
     guard always || slots.contains(where: { $0 != nil }) else { return outputs.map(carry) }
     let outputSlots = outputs.map { _ in newSlot() }
-    nodes.append(Node(name: name, inputs: slots, outputs: outputSlots, saved: saved.map(\.detached), rule: rule))
+    if let remaking { recipes[outputSlots[0]] = Recipe(node: nodes.count, body: remaking) }
+    nodes.append(Node(name: name, inputs: slots, outputs: outputSlots, saved: saved.map(saving), rule: rule))
     return zip(outputs, outputSlots).map { output, slot in
       var traced = output
       traced.trace = Trace(tape: self, slot: slot)
       return traced
+    }
+  }
+
+  private func saving(_ tensor: Tensor) -> Saved {
+    if let trace = tensor.trace, trace.tape === self, let slot = trace.slot, recipes[slot] != nil {
+      return .remade(slot: slot, shape: tensor.shape)
+    }
+    return .kept(tensor.detached)
+  }
+
+  /// The saved tensor, computed again where it was not kept; the ops of recipes stand before the one that asks.
+  private func restored(_ saved: Saved) -> Tensor {
+    switch saved {
+    case .kept(let tensor): return tensor
+    case .remade(let slot, let shape):
+      if let known = remade[slot] { return known.reshaped(shape) }
+      guard let recipe = recipes[slot], let node = nodes[recipe.node] else {
+        preconditionFailure("what an op saved is gone before its backward rule has run")
+      }
+      let tensor = recipe.body(node.saved.map(restored))
+      remade[slot] = tensor
+      return tensor.reshaped(shape)
     }
   }
 
@@ -196,9 +242,13 @@ public final class Tape {
     let name = node.name
     let inputs = node.inputs
     let gradients = node.outputs.map(takeGradient)
+    for slot in node.outputs {
+      recipes[slot] = nil
+      remade[slot] = nil
+    }
     guard gradients.contains(where: { $0 != nil }) else { return }
     var context = BackwardContext(
-      gradients: consume gradients, arrived: inputs.map { $0.flatMap(takeArrived) }, saved: node.saved,
+      gradients: consume gradients, arrived: inputs.map { $0.flatMap(takeArrived) }, saved: node.saved.map(restored),
       needs: inputs.map { $0 != nil })
     _ = consume node
     var outgoing = rule(&context)
@@ -234,6 +284,8 @@ public final class Tape {
     gradients = []
     sinks = [:]
     watched = [:]
+    recipes = [:]
+    remade = [:]
   }
 }
 

@@ -1,13 +1,17 @@
 import CPlatform
 import SwiftletCPU
+import SwiftletTensorCore
 
 extension swiftlet_activation {
   /// `f(gate) · up`
-  func gate(_ gate: UnsafePointer<Float>, _ up: UnsafePointer<Float>, count: Int, into y: UnsafeMutablePointer<Float>) {
-    forElements(count) { range in
+  func gate(_ gate: Tensor, _ up: Tensor) -> Tensor {
+    let output = Tensor(uninitialized: gate.shape)
+    let (g, u, y) = (gate.pointer, up.pointer, output.pointer)
+    forElements(gate.count) { range in
       let start = range.lowerBound
-      swiftlet_gate(self, gate + start, up + start, y + start, range.count)
+      swiftlet_gate(self, g + start, u + start, y + start, range.count)
     }
+    return output
   }
 
   /// Gradients of both inputs; the targets may be the inputs themselves.

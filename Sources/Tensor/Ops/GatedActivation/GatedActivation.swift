@@ -15,7 +15,8 @@ public enum GELU: String, Sendable, Codable {
 ///   - gate: float32, any shape; `up` alike.
 /// - Returns: the same shape.
 ///
-/// Saves both inputs; backward writes their gradients over them where they are owned alone.
+/// Saves both inputs; the output is computed again where later ops want it in backward. Backward writes the inputs' gradients over them
+/// where they are owned alone.
 public func swiGLU(_ gate: Tensor, _ up: Tensor) -> Tensor { gated(gate, up, SWIFTLET_SILU) }
 
 /// `gelu(gate) · up`. Shapes, saves and backward as `swiGLU`.
@@ -25,10 +26,11 @@ public func geGLU(_ gate: Tensor, _ up: Tensor, _ kind: GELU) -> Tensor {
 
 private func gated(_ gate: Tensor, _ up: Tensor, _ activation: swiftlet_activation) -> Tensor {
   precondition(gate.shape == up.shape, "gate \(gate.shape) and up \(up.shape) differ")
-  let output = Tensor(uninitialized: gate.shape)
-  activation.gate(gate.pointer, up.pointer, count: gate.count, into: output.pointer)
+  let output = activation.gate(gate, up)
   guard let tape = tape(of: gate, up) else { return output }
-  return tape.record("gated", [gate, up], saving: [gate, up], outputs: [output]) { context in
+  return tape.record(
+    "gated", [gate, up], saving: [gate, up], outputs: [output], remaking: { activation.gate($0[0], $0[1]) }
+  ) { context in
     guard let gradient = context.take() else { return [nil, nil] }
     var gate = context.takeSaved(0)
     var up = context.takeSaved(1)

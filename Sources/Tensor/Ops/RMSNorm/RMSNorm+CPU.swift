@@ -10,9 +10,11 @@ struct RMSNormForm {
   /// 1 where the weight is stored as its difference from 1.
   let offset: Float
 
-  func forward(_ x: UnsafePointer<Float>, _ weight: Tensor, into y: UnsafeMutablePointer<Float>) {
-    let (w, columns) = (weight.pointer, columns)
-    forRows(rows, columns: columns) { swiftlet_rms_norm(x + $0 * columns, w, offset, epsilon, y + $0 * columns, columns) }
+  func forward(_ x: Tensor, _ weight: Tensor) -> Tensor {
+    let (output, weight) = (Tensor(uninitialized: x.shape), weight.float32)
+    let (from, w, into, columns) = (x.pointer, weight.pointer, output.pointer, columns)
+    forRows(rows, columns: columns) { swiftlet_rms_norm(from + $0 * columns, w, offset, epsilon, into + $0 * columns, columns) }
+    return output
   }
 
   func inputGradient(

@@ -8,15 +8,14 @@ import SwiftletTensorCore
 ///   - unitOffset: multiply by `1 + w` (Gemma).
 /// - Returns: the shape of `x`.
 ///
-/// Saves `x`; the mean is computed anew. Backward, with n = x·r and g = dy·w: dx = r·(g − n·mean(g·n)), dw = Σ dy·n.
+/// Saves `x`; the mean is computed anew, and so is the output where later ops want it in backward. Backward, with n = x·r and g = dy·w: dx = r·(g − n·mean(g·n)), dw = Σ dy·n.
 public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, unitOffset: Bool = false) -> Tensor {
   let columns = x.shape.columns
   precondition(weight.count == columns, "RMSNorm weight \(weight.shape) for input \(x.shape)")
   let form = RMSNormForm(rows: x.shape.rows, columns: columns, epsilon: epsilon, offset: unitOffset ? 1 : 0)
-  let output = Tensor(uninitialized: x.shape)
-  form.forward(x.pointer, weight.float32, into: output.pointer)
+  let output = form.forward(x, weight)
   guard let tape = tape(of: x, weight) else { return output }
-  return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output]) { context in
+  return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output], remaking: { form.forward($0[0], $0[1]) }) { context in
     guard let gradient = context.take() else { return [nil, nil] }
     let (x, weight) = (context.saved[0], context.saved[1])
     var weightGradient: Tensor?
