@@ -50,8 +50,8 @@ struct HeadPass {
   /// The rows that count, ascending.
   let rows: [Int]
 
-  /// Tokens per chunk: logits of some 32 MB, so that the weight is packed for many rows and the buffer stays small.
-  var chunkRows: Int { max(1, min(rows.count, max(64, min(1024, (8 << 20) / max(projection.outputs, 1))))) }
+  /// Tokens per chunk: logits of some 64 MB, so that the weight is packed for many rows and the buffer stays small.
+  var chunkRows: Int { max(1, min(rows.count, max(64, min(1024, (16 << 20) / max(projection.outputs, 1))))) }
 
   /// For each chunk: computes transformed logits, lets `row` turn them into gradients (chunk row, index in `rows`, logits), and where
   /// `gradients` are given goes back to the hidden states.
