@@ -60,7 +60,7 @@ let package = Package(
     module("Training/Optimizers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
     module("Training/Trainers", uses: [
       "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
-      "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers", yams,
+      "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers",
     ]),
 
     // Product
@@ -100,7 +100,7 @@ let package = Package(
       "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
       "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "TestSupport",
     ]),
-    tests("CLITests", uses: ["Swiftlet", "TestSupport"]),
+    tests("CLITests", uses: ["SwiftletModels", "Swiftlet", "TestSupport"]),
     tests("ParityTests", uses: [
       "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletOptimizers", "Swiftlet", "TestSupport",
     ]),

@@ -19,7 +19,8 @@ struct SwiftletCommand: AsyncParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      Doctor.self, Train.self, Generate.self, Chat.self, Score.self, Export.self, Bench.self, Runs.self,
+      Doctor.self, Plan.self, Train.self, Generate.self, Chat.self, Score.self, Tokenize.self, Template.self, Export.self, Bench.self,
+      Runs.self,
     ])
 
   static func main() async {

@@ -5,9 +5,13 @@ import SwiftletFormats
 package enum Fixtures {
   package static let root: URL = {
     if let path = ProcessInfo.processInfo.environment["SWIFTLET_FIXTURES"] { return URL(filePath: path, directoryHint: .isDirectory) }
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    return root.deletingLastPathComponent().appending(path: "shared/fixtures", directoryHint: .isDirectory)
+    return projectRoot.deletingLastPathComponent().appending(path: "shared/fixtures", directoryHint: .isDirectory)
   }()
+
+  /// The folder of this package.
+  package static var projectRoot: URL {
+    URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  }
 
   package static var isPresent: Bool { FileManager.default.fileExists(atPath: root.path) }
 

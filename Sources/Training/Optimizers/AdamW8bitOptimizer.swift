@@ -97,12 +97,13 @@ public final class AdamW8bitOptimizer: Optimizer {
 
 /// The numbers of one step, worked out once.
 private struct Coefficients {
-  let beta1, beta2, epsilon, decay, stepSize, rootCorrection, gradientScale: Float
+  let beta1, beta2, gain1, gain2, epsilon, decay, stepSize, rootCorrection, gradientScale: Float
 
   init(_ options: AdamWOptions, _ step: Int, _ rate: Float, _ decay: Float, _ gradientScale: Float) {
     (beta1, beta2, epsilon) = (Float(options.beta1), Float(options.beta2), Float(options.epsilon))
+    (gain1, gain2) = (Float(1 - options.beta1), Float(1 - options.beta2))
     func power(_ base: Double) -> Double { (0..<min(step, 1 << 20)).reduce(1.0) { product, _ in product * base } }
-    self.decay = 1 - rate * decay
+    self.decay = Float(1 - Double(rate) * Double(decay))
     stepSize = Float(Double(rate) / (1 - power(options.beta1)))
     rootCorrection = Float((1 - power(options.beta2)).squareRoot())
     self.gradientScale = gradientScale
@@ -125,18 +126,18 @@ private struct BlockScratch {
     for (i, at) in range.enumerated() {
       let scaled = g[at] * step.gradientScale
       let gradient = scaled.isFinite ? scaled : 0
-      m[i] = step.beta1 * (signed.values[Int(mCodes[at])] * mScale) + (1 - step.beta1) * gradient
-      v[i] = step.beta2 * (unsigned.values[Int(vCodes[at])] * vScale) + (1 - step.beta2) * gradient * gradient
+      m[i] = step.beta1 * (signed.values[Int(mCodes[at])] * mScale) + step.gain1 * gradient
+      v[i] = step.beta2 * (unsigned.values[Int(vCodes[at])] * vScale) + step.gain2 * gradient * gradient
       p[at] = p[at] * step.decay - step.stepSize * (m[i] / (v[i].squareRoot() / step.rootCorrection + step.epsilon))
       (mMax, vMax) = (max(mMax, abs(m[i])), max(vMax, v[i]))
     }
     (mScale, vScale) = (mMax, vMax)
     let (mInverse, vInverse): (Float, Float) = (mMax > 0 ? 1 / mMax : 0, vMax > 0 ? 1 / vMax : 0)
-    signed.boundaries.withUnsafeBufferPointer { boundaries in
-      for (i, at) in range.enumerated() { mCodes[at] = DynamicMap.code(m[i] * mInverse, boundaries) }
+    signed.codes.withUnsafeBufferPointer { codes in
+      for (i, at) in range.enumerated() { mCodes[at] = DynamicMap.code(m[i] * mInverse, codes) }
     }
-    unsigned.boundaries.withUnsafeBufferPointer { boundaries in
-      for (i, at) in range.enumerated() { vCodes[at] = DynamicMap.code(v[i] * vInverse, boundaries) }
+    unsigned.codes.withUnsafeBufferPointer { codes in
+      for (i, at) in range.enumerated() { vCodes[at] = DynamicMap.code(v[i] * vInverse, codes) }
     }
   }
 }

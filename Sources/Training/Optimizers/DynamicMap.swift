@@ -2,8 +2,9 @@
 public struct DynamicMap: Sendable {
   /// The values, ascending.
   public let values: [Float]
-  /// Where one code ends and the next begins: midpoints, ascending.
-  let boundaries: [Float]
+  /// The code of each of 65,536 even steps from −1 to 1. bitsandbytes encodes by such a table on the CPU; it keeps small mean squares off
+  /// zero, where a division would explode.
+  let codes: [UInt8]
 
   /// With negative values: zero is code 127.
   public static let signed = DynamicMap(signed: true)
@@ -15,7 +16,7 @@ public struct DynamicMap: Sendable {
     for exponent in 0..<7 {
       let count = 1 << (exponent + (signed ? 0 : 1))
       let step = 0.9 / Double(count)
-      let scale = DynamicMap.power(exponent - 6)
+      let scale = (exponent..<6).reduce(1.0) { product, _ in product / 10 }
       for i in 0..<count {
         let value = (0.1 + step * (Double(i) + 0.5)) * scale
         values.append(value)
@@ -28,19 +29,19 @@ public struct DynamicMap: Sendable {
   /// A map of 256 ascending values, as a checkpoint may hold.
   public init(_ values: [Float]) {
     self.values = values
-    boundaries = zip(values, values.dropFirst()).map { ($0 + $1) / 2 }
+    let boundaries = zip(values, values.dropFirst()).map { (Double($0) + Double($1)) / 2 }
+    var code = 0
+    codes = (0...65_535).map { step in
+      let place = Double(Float(step) / 32_767.5 - 1)
+      while code < boundaries.count, boundaries[code] < place { code += 1 }
+      return UInt8(truncatingIfNeeded: code)
+    }
   }
 
-  private static func power(_ exponent: Int) -> Double { (0..<abs(exponent)).reduce(1.0) { product, _ in product / 10 } }
-
-  /// The code of the value nearest to `x` in [-1, 1]; a tie goes to the lower code.
+  /// The code of the value nearest to the step nearest to `x`, which lies in [−1, 1].
   @inline(__always)
-  static func code(_ x: Float, _ boundaries: UnsafeBufferPointer<Float>) -> UInt8 {
-    var (low, high) = (0, boundaries.count)
-    while low < high {
-      let middle = (low + high) >> 1
-      if boundaries[middle] < x { low = middle + 1 } else { high = middle }
-    }
-    return UInt8(truncatingIfNeeded: low)
+  static func code(_ x: Float, _ codes: UnsafeBufferPointer<UInt8>) -> UInt8 {
+    let step = ((x + 1) * 0.5 * 65_535 + 0.5).rounded(.down)
+    return codes[Int(max(0, min(65_535, step)))]
   }
 }

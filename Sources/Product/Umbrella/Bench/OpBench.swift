@@ -18,6 +18,8 @@ public struct OpBench: Sendable {
   /// The sizes.
   public let shape: String
   let work: Work
+  /// The sizes of a matrix product, by the letters of the field.
+  var sizes: [(String, Int)] = []
   let prepare: @Sendable () -> () -> Void
 
   /// What one measurement found.
@@ -32,6 +34,7 @@ public struct OpBench: Sendable {
     public let rate: Double
     /// `GFLOP/s` or `GB/s`.
     public let unit: String
+    let sizes: [(String, Int)]
 
     /// The line as people read it.
     public var text: String {
@@ -42,9 +45,11 @@ public struct OpBench: Sendable {
     /// The line as `--json` prints it.
     public var json: JSON {
       .object(
-        JSONObject([
-          ("op", .string(name)), ("shape", .string(shape)), ("seconds", .number(seconds)), ("rate", .number(rate)), ("unit", .string(unit)),
-        ]))
+        JSONObject(
+          [
+            ("op", .string(name)), ("shape", .string(shape)), ("seconds", .number(seconds)), ("rate", .number(rate)),
+            ("unit", .string(unit)),
+          ] + sizes.map { ($0.0, .int($0.1)) } + (sizes.isEmpty ? [] : [("gflops", .number(rate))])))
     }
   }
 
@@ -59,15 +64,17 @@ public struct OpBench: Sendable {
       best = min(best, clock.measure(call).seconds)
     } while start.duration(to: clock.now) < .milliseconds(500)
     switch work {
-    case .flops(let count): return Result(name: name, shape: shape, seconds: best, rate: count / best / 1e9, unit: "GFLOP/s")
-    case .bytes(let count): return Result(name: name, shape: shape, seconds: best, rate: count / best / 1e9, unit: "GB/s")
+    case .flops(let count): return Result(name: name, shape: shape, seconds: best, rate: count / best / 1e9, unit: "GFLOP/s", sizes: sizes)
+    case .bytes(let count): return Result(name: name, shape: shape, seconds: best, rate: count / best / 1e9, unit: "GB/s", sizes: sizes)
     }
   }
 
   /// Every operation that is measured.
   public static var all: [OpBench] {
     [
-      linear("matmul", tokens: 512, in: 1024, out: 4096, .float32), linear("matmul-bf16", tokens: 512, in: 1024, out: 4096, .bfloat16),
+      linear("matmul", tokens: 1024, in: 1024, out: 1024, .float32), linear("matmul", tokens: 512, in: 4096, out: 4096, .float32),
+      linear("matmul", tokens: 2048, in: 768, out: 2048, .float32), linear("matmul", tokens: 2048, in: 2048, out: 768, .float32),
+      linear("matmul-bf16", tokens: 512, in: 4096, out: 4096, .bfloat16),
       linear("matvec", tokens: 1, in: 2048, out: 8192, .float32), linear("matvec-bf16", tokens: 1, in: 2048, out: 8192, .bfloat16),
       attention(tokens: 1024, heads: 16, dimension: 64), norm(tokens: 2048, width: 1024), rotary(tokens: 2048, heads: 16, dimension: 64),
       gated(tokens: 2048, width: 2816), crossEntropy(tokens: 256, width: 768, vocabulary: 32000), adamW(count: 8 << 20),
@@ -83,7 +90,8 @@ public struct OpBench: Sendable {
   private static func linear(_ name: String, tokens: Int, in width: Int, out: Int, _ dtype: DType) -> OpBench {
     let weightBytes = Double(out * width * dtype.size)
     let work = tokens == 1 ? Work.bytes(weightBytes) : .flops(2 * Double(tokens) * Double(width) * Double(out))
-    return OpBench(name: name, shape: "[\(tokens), \(width)] × [\(out), \(width)]ᵀ", work: work) {
+    let sizes = [("m", tokens), ("n", out), ("k", width)]
+    return OpBench(name: name, shape: "[\(tokens), \(width)] × [\(out), \(width)]ᵀ", work: work, sizes: sizes) {
       let (x, w) = (numbers([tokens, width]), numbers([out, width], dtype))
       return { _ = SwiftletOps.linear(x, w) }
     }

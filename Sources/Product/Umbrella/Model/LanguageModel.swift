@@ -105,7 +105,8 @@ public final class LanguageModel: @unchecked Sendable {
 
   /// An answer of generated ids as text and reason; special tokens and the stop token are left out of the text.
   func answer(_ index: Int, _ tokens: [Int32], _ reason: FinishReason) -> GeneratedText {
-    GeneratedText(index: index, text: text?.decode(tokens, skipSpecial: true), tokens: tokens, finishReason: reason)
+    let said = reason == .stop ? tokens.dropLast() : tokens
+    return GeneratedText(index: index, text: text?.decode(said), tokens: tokens, finishReason: reason)
   }
 
   /// Streams the answer to a prompt, piece by piece.

@@ -49,6 +49,10 @@ public struct ModelLocation: Hashable, Sendable {
     return base
   }
 
+  /// The tokenizer.
+  /// - Throws: where there is none, or its files make no sense.
+  public func tokenizer() throws -> Tokenizer { try Tokenizer.load(folder: text) }
+
   private static func folder(_ name: String) throws -> String {
     let source = try ModelSource(name)
     guard source.isFile else { return source.path }

@@ -62,7 +62,7 @@ public struct Generator {
   public func run(stream: (String) -> Void, finished: (GeneratedText) -> Void) throws {
     let engine = model.engine()
     let sequences = requests.map { engine.add($0) }
-    var text = sequences.first.flatMap { _ in model.text.map { TextStream($0) } }
+    var text = model.text?.tokenizer.makeStream(skipSpecialTokens: true)
     var next = 0
     func handOn() {
       while next < sequences.count, let reason = sequences[next].finishReason {
@@ -71,8 +71,8 @@ public struct Generator {
       }
     }
     while engine.hasWork {
-      for event in engine.step() where event.sequence == sequences[0].id {
-        if let piece = text?.append(event.token), !piece.isEmpty { stream(piece) }
+      for event in engine.step() where event.sequence == sequences[0].id && event.finishReason != .stop {
+        if let piece = text?.append(Int(event.token)), !piece.isEmpty { stream(piece) }
       }
       if let reason = sequences[0].finishReason, next == 0, let rest = text?.finish(), !rest.isEmpty, reason != .cancelled { stream(rest) }
       handOn()

@@ -95,10 +95,12 @@ struct ActivationPlan {
     var live = perToken.reduce(0, +) * t
     let all = blocks.reduce(0) { $0 + $1.gradientBytes } + headGradientBytes + embeddingGradientBytes
     var gradients = allGradients ? all : headGradientBytes
+    // The head makes its gradient in one piece, beside the sum so far.
+    let headGradients = allGradients ? all + headGradientBytes : headGradientBytes
     let rows = Double(max(1, min(tokens, max(64, min(1024, (8 << 20) / max(vocabulary, 1))))))
     let logits = rows * Double(vocabulary) * (isCapped ? 2 : 1) + 2 * rows * Double(hidden)
     // In the head: the norm's input and output, the gradient of the latter, and a chunk of logits.
-    var best = (activations: 4 * (live + 3 * Double(hidden) * t + logits), gradients: gradients)
+    var best = (activations: 4 * (live + 3 * Double(hidden) * t + logits), gradients: headGradients)
     for index in blocks.indices.reversed() {
       let block = blocks[index]
       if !allGradients { gradients += block.gradientBytes }

@@ -59,6 +59,23 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension MemoryPlan {
+  /// The plan of a recipe: the model from shapes only, the largest pass from the rows where they can be read.
+  /// - Parameter resolveModel: turns `model.source` into a folder.
+  /// - Throws: where recipe or model cannot be used.
+  public init(_ recipe: Recipe, resolveModel: (String) throws -> String = { $0 }) throws {
+    let source = try ModelSource(recipe, resolve: resolveModel)
+    let model = try source.shapes(recipe)
+    let rows = recipe.plan.batchSize * recipe.plan.accumulation
+    let pass: (tokens: Int, passes: Int)
+    if let path = recipe.data.path, RunFiles.exists(path) {
+      pass = try PreparedData(recipe, source, Run()).largestPass(recipe)
+    } else {
+      let longest = try recipe.model.contextLength ?? min(source.contextLength(recipe), 2048)
+      pass = (max(longest, min(recipe.memory.tokensAtOnce, longest * rows)), rows)
+    }
+    self.init(model, recipe, tokens: pass.tokens, passes: pass.passes, dtype: try source.formats(recipe))
+  }
+
   /// The plan of a model (with its adapter, if any) under a recipe. The model may be made of shapes only.
   /// - Parameters:
   ///   - tokens: of the largest pass.

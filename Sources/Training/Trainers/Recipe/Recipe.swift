@@ -53,7 +53,7 @@ extension Recipe {
   /// Reads a recipe file and then each `key.path=value`, in order, on top of the defaults.
   /// - Throws: `RecipeError` with every problem found, `FileError` where the file cannot be read.
   public init(file: String, settings: [String] = []) throws {
-    let bytes = try Files.read(file)
+    let bytes = try RunFiles.read(file)
     try self.init(text: String(decoding: bytes, as: UTF8.self), name: file, settings: settings)
   }
 
@@ -81,7 +81,7 @@ extension Recipe {
   }
 
   /// The whole effective recipe as YAML, every key with its value. Reading it again gives the same recipe.
-  public var yaml: String { YAMLText.write(recipeJSON) }
+  public var yaml: String { recipeJSON.yaml() }
 
   /// Paths of keys whose values differ from those of `other`, as `plan.seed: 1 instead of 2`.
   public func differences(from other: Recipe) -> [String] {

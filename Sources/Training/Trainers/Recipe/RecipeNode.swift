@@ -70,23 +70,3 @@ package final class RecipeProblems {
   }
   func throwIfAny() throws(RecipeError) { if !all.isEmpty { throw RecipeError(problems: all) } }
 }
-
-/// The known key nearest to `key`, where it is near enough to be meant.
-func nearest(_ key: String, among known: [String]) -> String? {
-  let lowered = Array(key.lowercased().filter { $0 != "_" && $0 != "-" })
-  let best = known.map { (name: $0, distance: editDistance(lowered, Array($0.lowercased()))) }.min { $0.distance < $1.distance }
-  guard let best, best.distance <= max(1, min(3, best.name.count / 3)) else { return nil }
-  return best.name
-}
-
-private func editDistance(_ a: [Character], _ b: [Character]) -> Int {
-  var row = Array(0...b.count)
-  for (i, x) in a.enumerated() {
-    var diagonal = row[0]
-    row[0] = i + 1
-    for (j, y) in b.enumerated() {
-      (diagonal, row[j + 1]) = (row[j + 1], min(row[j + 1] + 1, row[j] + 1, diagonal + (x == y ? 0 : 1)))
-    }
-  }
-  return row[b.count]
-}

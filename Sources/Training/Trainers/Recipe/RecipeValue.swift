@@ -62,7 +62,7 @@ extension RecipeSection {
     var visit = FieldVisitor(mode: .read(pairs, path: path, problems))
     fields(&visit)
     for pair in pairs where !visit.known.contains(pair.key) {
-      let hint = nearest(pair.key, among: visit.known).map { "; did you mean \($0)?" } ?? ""
+      let hint = Suggestion.nearest(to: pair.key, among: visit.known).map { "; did you mean \($0)?" } ?? ""
       problems.add(pair.node, join(path, pair.key), "unknown key; known are \(visit.known.joined(separator: ", "))\(hint)")
     }
     settle(given: pairs.filter { !$0.node.isNull }.map(\.key), node, path, problems)
@@ -111,7 +111,7 @@ extension RecipeChoice {
       return problems.add(node, join(path, name), "not in this version yet; this version has \(known)")
     }
     guard let chosen = name == choice ? self : Self(choice: name) else {
-      let hint = nearest(name, among: Self.choices).map { "; did you mean \($0)?" } ?? ""
+      let hint = Suggestion.nearest(to: name, among: Self.choices).map { "; did you mean \($0)?" } ?? ""
       return problems.add(node, join(path, name), "unknown; known are \(Self.choices.joined(separator: ", "))\(hint)")
     }
     self = chosen
@@ -243,7 +243,7 @@ extension RecipeWord {
     if Self.later.contains(word) {
       return problems.add(node, path, "\(word) is not in this version yet; this version has \(known.joined(separator: ", "))")
     }
-    let hint = nearest(word, among: known).map { "; did you mean \($0)?" } ?? ""
+    let hint = Suggestion.nearest(to: word, among: known).map { "; did you mean \($0)?" } ?? ""
     problems.add(node, path, "wants one of \(known.joined(separator: ", ")), found \"\(word)\"\(hint)")
   }
   package var recipeJSON: JSON { .string(rawValue) }

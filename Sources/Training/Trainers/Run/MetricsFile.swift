@@ -17,11 +17,11 @@ package final class MetricsFile: EventSink {
   /// Opens the file for a run that goes on after `step` steps: later lines are dropped, also a last line that was cut off.
   package init(_ path: String, keepingStepsUpTo step: Int) throws {
     self.path = path
-    guard Files.exists(path) else {
+    guard RunFiles.exists(path) else {
       try AtomicFile.write(path, bytes: [])
       return
     }
-    let kept = try Files.read(path).split(separator: UInt8(ascii: "\n")).filter { line in
+    let kept = try RunFiles.read(path).split(separator: UInt8(ascii: "\n")).filter { line in
       guard let found = (try? JSON(parsing: line))?["step"]?.int else { return false }
       return found <= step
     }
@@ -61,6 +61,6 @@ package final class MetricsFile: EventSink {
   /// Brings all lines to the disk, so that a checkpoint never knows more steps than the file.
   package func sync() throws {
     try flush()
-    try Files.sync(path)
+    try RunFiles.sync(path)
   }
 }

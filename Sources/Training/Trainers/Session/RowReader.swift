@@ -12,7 +12,7 @@ struct RowReader {
 
   func rows(_ path: String) throws -> [TokenRow] {
     var rows: [TokenRow] = []
-    for (index, line) in try Files.read(path).split(separator: UInt8(ascii: "\n")).enumerated() {
+    for (index, line) in try RunFiles.read(path).split(separator: UInt8(ascii: "\n")).enumerated() {
       let json = try JSON(parsing: line)
       guard let ids = json["input_ids"]?.array?.compactMap({ $0.int.flatMap(Int32.init(exactly:)) }),
         let labels = json["labels"]?.array?.compactMap({ $0.int.flatMap(Int32.init(exactly:)) }), ids.count == labels.count

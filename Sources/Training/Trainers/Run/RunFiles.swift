@@ -14,7 +14,7 @@ extension FileError {
 }
 
 /// File operations that survive a crash at any moment: what has a final name is complete and on the disk.
-package enum Files {
+package enum RunFiles {
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
   package static func isFolder(_ path: String) -> Bool {
