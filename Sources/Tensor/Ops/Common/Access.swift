@@ -32,16 +32,7 @@ extension Tensor {
 
 /// Converts `count` elements of `source` from element `start` on to float32.
 package func convert(_ source: Tensor, from start: Int, count: Int, to target: UnsafeMutablePointer<Float>) {
-  switch source.dtype {
-  case .float32: target.update(from: source.pointer + start, count: count)
-  case .bfloat16:
-    let from = source.elements(BFloat16.self)
-    for i in 0..<count { target[i] = from[start + i].float }
-  case .float16:
-    let from = source.elements(Float16.self)
-    for i in 0..<count { target[i] = Float(from[start + i]) }
-  default: preconditionFailure("a tensor of floating-point numbers is wanted, not \(source.dtype), shape \(source.shape)")
-  }
+  CPUConvert.toFloat(source.bytes + start * source.dtype.size, type: source.cpuFloat, count: count, to: target)
 }
 
 /// Calls `body` with every row number below `rows`, in parallel; a task gets rows of at least some 16 thousand elements together.
