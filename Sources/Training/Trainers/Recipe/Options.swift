@@ -42,7 +42,7 @@ public enum DataLayoutOption: String, Hashable, Sendable, CaseIterable {
 
 /// What is trained on.
 public struct DataOptions: Hashable, Sendable {
-  /// A file (JSONL, JSON, plain text for layout `text`) or a folder of such.
+  /// A file (JSONL, or JSON with an array of rows) or a folder of such.
   public var path: String?
   /// The form of the rows.
   public var layout = DataLayoutOption.chat

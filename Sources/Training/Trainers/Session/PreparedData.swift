@@ -16,7 +16,7 @@ struct PreparedData {
   /// - Throws: with file, line and field, up to 20 findings in one pass.
   init(_ recipe: Recipe, _ source: ModelSource, _ run: Run) throws {
     tokenizerFolder = source.tokenizer
-    let reader = try RowReader(recipe, source)
+    let reader = try RowReader(recipe, source, warn: run.warn)
     var (rows, heldOut) = (try reader.rows(recipe.data.path ?? ""), [TokenRow]())
     if let evaluation = recipe.data.evaluation {
       heldOut = try reader.rows(evaluation)
@@ -32,10 +32,10 @@ struct PreparedData {
         """)
     }
     if untrained > 0 { run.warn("\(untrained) of \(rows.count) rows have no token to train on") }
-    self.heldOut = heldOut
+    self.heldOut = reader.packed(heldOut)
     let kept = rows
-    self.rows = try reader.packed(rows)
-    hash = PreparedData.fingerprint(self.rows + heldOut, splitAt: self.rows.count)
+    self.rows = reader.packed(rows)
+    hash = PreparedData.fingerprint(self.rows + self.heldOut, splitAt: self.rows.count)
     notes = PreparedData.notes(recipe, kept, self.rows, heldOut)
   }
 
