@@ -1,3 +1,4 @@
+import SwiftletCheckpoints
 import SwiftletDatasets
 import SwiftletFormats
 import SwiftletTokenizers
@@ -45,7 +46,7 @@ struct RowReader {
   /// The ids under `eos_token_id` of `generation_config.json`.
   private static func stopTokens(_ folder: String) throws -> Set<Int> {
     let path = folder + "/generation_config.json"
-    guard Files.exists(path), let stops = try JSON(parsing: Files.read(path))["eos_token_id"] else { return [] }
+    guard Files.kind(path) == .file, let stops = try JSON(parsing: Files.read(path))["eos_token_id"] else { return [] }
     return Set((stops.array ?? [stops]).compactMap(\.int))
   }
 
