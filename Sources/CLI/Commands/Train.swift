@@ -12,11 +12,11 @@ struct Train: ParsableCommand {
         swiftlet train recipe.yaml
         swiftlet train recipe.yaml --set plan.steps=100 --set optimizer.adamW.learningRate=1e-4
         swiftlet train recipe.yaml --print
-        swiftlet train recipe.yaml --resume runs/mine
+        swiftlet train --resume runs/mine
       """)
 
-  @Argument(help: ArgumentHelp("A YAML file.", valueName: "recipe"))
-  var recipe: String
+  @Argument(help: ArgumentHelp("A YAML file; may be left out with --resume.", valueName: "recipe"))
+  var recipe: String?
 
   @Option(name: .long, parsing: .singleValue, help: ArgumentHelp("Change a value of the recipe.", valueName: "key.path=value"))
   var set: [String] = []
@@ -29,9 +29,13 @@ struct Train: ParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
+  func validate() throws {
+    if recipe == nil, resume == nil { throw ValidationError("a recipe is missing") }
+  }
+
   func run() throws {
     try global.begin()
-    let recipe = try Recipe(file: recipe, settings: set)
+    let recipe = try Recipe(file: recipe ?? (resume ?? "") + "/recipe.yaml", settings: set)
     if print { return Terminal.write(recipe.yaml) }
     Interrupt.catchSignal()
     var surroundings = TrainingSession.Surroundings()

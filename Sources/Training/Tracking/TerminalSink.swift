@@ -15,7 +15,7 @@ public final class TerminalSink: EventSink {
   private let interval: Duration
   private let write: (String) -> Void
   private let clock = ContinuousClock()
-  private let started: ContinuousClock.Instant
+  private var firstStepEnded: ContinuousClock.Instant?
   private var lastShown: ContinuousClock.Instant?
   private var firstStep: Int?
   private var lineIsOpen = false
@@ -31,7 +31,6 @@ public final class TerminalSink: EventSink {
     color = live && getenv("NO_COLOR") == nil
     interval = live ? .milliseconds(100) : .seconds(10)
     self.write = write ?? TerminalSink.stderr
-    started = clock.now
   }
 
   private static func stderr(_ text: String) {
@@ -61,12 +60,12 @@ public final class TerminalSink: EventSink {
   }
 
   private func show(_ metrics: StepMetrics) {
-    if firstStep == nil { firstStep = metrics.step }
     let now = clock.now
+    if firstStep == nil { (firstStep, firstStepEnded) = (metrics.step, now) }
     let isLast = metrics.step == metrics.totalSteps
     if let lastShown, !isLast, now - lastShown < interval { return }
     lastShown = now
-    let text = progress(metrics, elapsed: now - started)
+    let text = progress(metrics, elapsed: now - (firstStepEnded ?? now))
     if live {
       write("\r" + text + "\u{1B}[K")
       lineIsOpen = true
@@ -78,7 +77,8 @@ public final class TerminalSink: EventSink {
   /// `412/1,624  25%  loss 1.083  lr 1.9e-4  gnorm 0.41  18.2k tok/s  6.0 GB  ETA 11m20s`.
   private func progress(_ metrics: StepMetrics, elapsed: Duration) -> String {
     let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
-    let done = metrics.step - (firstStep ?? 1) + 1
+    // The first step is slower than the others, so the estimate starts with the second.
+    let done = metrics.step - (firstStep ?? metrics.step)
     let remaining = seconds / Double(max(1, done)) * Double(max(0, metrics.totalSteps - metrics.step))
     var parts = [
       "\(Text.grouped(metrics.step))/\(Text.grouped(metrics.totalSteps))",
@@ -88,8 +88,8 @@ public final class TerminalSink: EventSink {
       "gnorm \(Text.fixed(metrics.gradientNorm, 2))",
       "\(Text.short(metrics.tokensPerSecond)) tok/s",
       Text.bytes(metrics.peakMemoryBytes),
-      "ETA \(Text.duration(remaining))",
     ]
+    if done > 0 { parts.append("ETA \(Text.duration(remaining))") }
     if let lastEvaluation, live { parts.append("eval \(Text.fixed(lastEvaluation, 4))") }
     if metrics.skipped { parts.append("skipped") }
     return parts.joined(separator: "  ")

@@ -15,7 +15,10 @@ struct RowReader {
   /// - Throws: where a layout of text has no tokenizer, or tokenizer or template cannot be read.
   init(_ recipe: Recipe, _ source: ModelSource, warn: @escaping (String) -> Void) throws {
     let layout = DataLayout(recipe.data.layout)
-    let sft = switch recipe.method { case .sft(let options): options }
+    let sft =
+      switch recipe.method {
+      case .sft(let options): options
+      }
     let trainOn: TrainOn = sft.trainOn == .all ? .all : .responses
     options = DatasetOptions(layout: layout, trainOn: trainOn)
     // Documents go on in the next pack where they are too long; conversations are cut.
