@@ -16,6 +16,11 @@ func module(_ path: String, uses: [Target.Dependency] = []) -> Target {
   return .target(name: name, dependencies: uses, path: "Sources/" + path, swiftSettings: strict)
 }
 
+func example(_ name: String) -> Target {
+  .executableTarget(
+    name: name + "Example", dependencies: ["Swiftlet"], path: "Examples/" + name, swiftSettings: strict)
+}
+
 func tests(_ name: String, uses: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: uses, path: "Tests/" + name, swiftSettings: strict)
 }
@@ -83,6 +88,13 @@ let package = Package(
     // The embedded default: what wrote its training text
     .executableTarget(name: "nestling-generator", dependencies: ["SwiftletFormats", argumentParser], path: "Nestling/Generator", swiftSettings: strict),
 
+    // One idea each
+    example("FineTune"),
+    example("Generate"),
+    example("Score"),
+    example("CustomLoop"),
+    example("Tokenize"),
+
     // Tests mirror Sources
     .target(name: "TestSupport", dependencies: ["SwiftletFormats"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("PlatformTests", uses: ["SwiftletCPU", "CPlatform"]),
@@ -102,7 +114,8 @@ let package = Package(
     ]),
     tests("CLITests", uses: ["SwiftletModels", "Swiftlet", "TestSupport"]),
     tests("ParityTests", uses: [
-      "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletOptimizers", "Swiftlet", "TestSupport",
+      "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+      "SwiftletOptimizers", "Swiftlet", "TestSupport",
     ]),
   ],
   swiftLanguageModes: [.v6]

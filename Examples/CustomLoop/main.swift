@@ -2,8 +2,6 @@
 //
 //   swift run -c release CustomLoopExample
 import Swiftlet
-import SwiftletLayers
-import SwiftletTensorCore
 
 let config = try ModelConfig(
   parsing: """

@@ -9,7 +9,7 @@ import Testing
     ("models", ModelsParity.run),
     ("tokenizers", TokenizersParity.run),
     ("chat_templates", TemplatesParity.run),
-    //("sft_pipeline", PipelineParity.run),
+    ("sft_pipeline", PipelineParity.run),
     ("peft_variants", AdaptersParity.run),
     ("sampling", SamplingParity.run),
     ("optim", OptimizersParity.run),

@@ -26,7 +26,7 @@ struct Chat: ParsableCommand {
 
   func run() throws {
     try global.begin()
-    var conversation = try Conversation(source.load(), system: system, options: sampling.options)
+    var conversation = try ChatSession(source.load(), system: system, options: sampling.options)
     let interactive = isatty(STDIN_FILENO) == 1
     while true {
       if interactive { Terminal.note(Terminal.paint("> ", 36)) }
@@ -41,7 +41,7 @@ struct Chat: ParsableCommand {
     if interactive { Terminal.note("\n") }
   }
 
-  private func answer(_ line: String, _ conversation: inout Conversation) throws {
+  private func answer(_ line: String, _ conversation: inout ChatSession) throws {
     let answer = try conversation.answer(to: line) { if !global.json { Terminal.write($0) } }
     if global.json { Terminal.line(answer.json) } else { Terminal.write("\n") }
   }

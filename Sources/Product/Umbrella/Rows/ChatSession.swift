@@ -1,7 +1,7 @@
 import SwiftletTensorCore
 
 /// A conversation with a model, message by message.
-public struct Conversation {
+public struct ChatSession {
   private let model: LanguageModel
   private let options: GenerationOptions
   private let system: String?
