@@ -54,7 +54,7 @@ struct TokenizerFile: ParsableCommand {
 
 struct Orders: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Writes the quickstart's task: train.jsonl and test.jsonl, no request in both.")
-  @Option(help: "Rows to train on.") var train = 2000
+  @Option(help: "Rows to train on.") var train = 4000
   @Option(help: "Rows held out.") var test = 100
   @Argument(help: "The folder to write to.") var folder: String
 

@@ -8,8 +8,8 @@ struct OrderLine {
 
   /// `two red apples`.
   var spoken: String { "\(World.numbers[count]) \(colour) \(count == 1 ? thing.one : thing.many)" }
-  /// `2 x apple (red)`.
-  var ticket: String { "\(count) x \(thing.one) (\(colour))" }
+  /// `2 apple-red`: only characters that the base has met. The embedding of one it has not is untrained, and an adapter cannot mend that.
+  var ticket: String { "\(count) \(thing.one)-\(colour)" }
 }
 
 /// Orders in a shop. In the base's training text the shopkeeper answers politely; the quickstart teaches him to write tickets instead.
@@ -48,10 +48,10 @@ enum Shop {
     return talk
   }
 
-  /// A request and the ticket that the quickstart teaches: `Ana: 2 x apple (red); 1 x lamp (blue)`.
+  /// A request and the ticket that the quickstart teaches: `Ana: 2 apple-red, 1 lamp-blue`.
   static func ticket(_ dice: inout Dice) -> (request: String, ticket: String) {
     let order = lines(&dice)
     let name = dice.pick(World.names)
-    return (request(order, by: name, &dice), "\(name): \(order.map(\.ticket).joined(separator: "; "))")
+    return (request(order, by: name, &dice), "\(name): \(order.map(\.ticket).joined(separator: ", "))")
   }
 }
