@@ -55,7 +55,9 @@ let package = Package(
     // Model: what a network is
     module("Model/Layers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps"]),
     module("Model/Models", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
-    module("Model/Checkpoints", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
+    module(
+      "Model/Checkpoints",
+      uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
 
     // Inference: token ids in, token ids out
     module("Inference", uses: ["SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
@@ -63,16 +65,20 @@ let package = Package(
     // Training
     module("Training/Tracking", uses: ["SwiftletFormats"]),
     module("Training/Optimizers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
-    module("Training/Trainers", uses: [
-      "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
-      "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers",
-    ]),
+    module(
+      "Training/Trainers",
+      uses: [
+        "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
+        "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers",
+      ]),
 
     // Product
-    module("Product/Export", uses: [
-      "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
-      "SwiftletCheckpoints", "SwiftletTrainers",
-    ]),
+    module(
+      "Product/Export",
+      uses: [
+        "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
+        "SwiftletCheckpoints", "SwiftletTrainers",
+      ]),
     .target(
       name: "Swiftlet",
       dependencies: [
@@ -86,7 +92,8 @@ let package = Package(
     .executableTarget(name: "SwiftletCLI", dependencies: ["Swiftlet", argumentParser], path: "Sources/CLI", swiftSettings: strict),
 
     // The embedded default: what wrote its training text
-    .executableTarget(name: "nestling-generator", dependencies: ["SwiftletFormats", argumentParser], path: "Nestling/Generator", swiftSettings: strict),
+    .executableTarget(
+      name: "nestling-generator", dependencies: ["SwiftletFormats", argumentParser], path: "Nestling/Generator", swiftSettings: strict),
 
     // One idea each
     example("FineTune"),
@@ -103,20 +110,29 @@ let package = Package(
     tests("FormatsTests", uses: ["SwiftletFormats", "SwiftletHub"]),
     tests("TokenizersTests", uses: ["SwiftletFormats", "SwiftletTokenizers"]),
     tests("DatasetsTests", uses: ["SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets"]),
-    tests("ModelTests", uses: [
-      "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
-      "SwiftletExport",
-    ]),
-    tests("InferenceTests", uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
-    tests("TrainingTests", uses: [
-      "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
-      "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "TestSupport",
-    ]),
+    tests(
+      "ModelTests",
+      uses: [
+        "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+        "SwiftletExport",
+      ]),
+    tests(
+      "InferenceTests",
+      uses: ["SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletInference"]),
+    tests(
+      "TrainingTests",
+      uses: [
+        "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+        "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "TestSupport",
+      ]),
     tests("CLITests", uses: ["SwiftletModels", "Swiftlet", "TestSupport"]),
-    tests("ParityTests", uses: [
-      "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
-      "SwiftletOptimizers", "Swiftlet", "TestSupport",
-    ]),
+    tests(
+      "ParityTests",
+      uses: [
+        "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers",
+        "SwiftletModels", "SwiftletCheckpoints",
+        "SwiftletOptimizers", "Swiftlet", "TestSupport",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )
