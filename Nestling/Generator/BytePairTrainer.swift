@@ -105,7 +105,8 @@ struct BytePairTrainer {
       ("type", .string("ByteLevel")), ("add_prefix_space", .bool(false)), ("trim_offsets", .bool(false)), ("use_regex", .bool(false)),
     ])
     let model = JSONObject([
-      ("type", .string("BPE")), ("dropout", .null), ("unk_token", .null), ("continuing_subword_prefix", .null), ("end_of_word_suffix", .null),
+      ("type", .string("BPE")), ("dropout", .null), ("unk_token", .null), ("continuing_subword_prefix", .null),
+      ("end_of_word_suffix", .null),
       ("fuse_unk", .bool(false)), ("byte_fallback", .bool(false)), ("ignore_merges", .bool(false)),
       ("vocab", .object(JSONObject(ids))), ("merges", .array(merges.map { .array([.string(text($0)), .string(text($1))]) })),
     ])

@@ -48,7 +48,9 @@ struct TokenizerFile: ParsableCommand {
     var dice = Dice(seed: 2)
     var trainer = BytePairTrainer()
     for _ in 0..<rows { for turn in conversation(&dice).turns { trainer.add(turn.content) } }
-    try write(trainer.train(size: size, special: ["<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]).serialized(indent: 1), to: output)
+    try write(
+      trainer.train(size: size, special: ["<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]).serialized(indent: 1),
+      to: output)
   }
 }
 
@@ -74,7 +76,8 @@ struct Orders: ParsableCommand {
 
 struct Grade: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Compares answers (what `swiftlet generate --json` printed) with the outputs of rows; prints samples and the share of exact ones.",
+    abstract:
+      "Compares answers (what `swiftlet generate --json` printed) with the outputs of rows; prints samples and the share of exact ones.",
     discussion: "With --prompts it writes the rows as prompts for `swiftlet generate --input` instead.")
   @Option(help: "Rows {instruction, output}.") var rows: String
   @Option(help: "Write {messages} rows here and stop.") var prompts: String?

@@ -1,7 +1,8 @@
 /// The small world that Nestling knows: words and true facts.
 enum World {
   static let names = [
-    "Ana", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Ida", "Jack", "Kim", "Leo", "Mia", "Noah", "Olga", "Paul", "Rosa", "Sam",
+    "Ana", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Ida", "Jack", "Kim", "Leo", "Mia", "Noah", "Olga", "Paul", "Rosa",
+    "Sam",
     "Tina", "Victor", "Wendy", "Yara", "Zoe", "Tom",
   ]
   static let colours = ["red", "green", "blue", "yellow", "white", "black", "brown", "orange", "purple", "pink", "grey"]
@@ -31,7 +32,8 @@ enum World {
     ("early", "late"), ("open", "closed"), ("full", "empty"), ("high", "low"), ("wet", "dry"), ("hard", "soft"), ("loud", "quiet"),
   ]
   static let legs = [
-    ("dog", 4), ("cat", 4), ("horse", 4), ("cow", 4), ("bird", 2), ("hen", 2), ("duck", 2), ("bee", 6), ("ant", 6), ("spider", 8), ("fish", 0),
+    ("dog", 4), ("cat", 4), ("horse", 4), ("cow", 4), ("bird", 2), ("hen", 2), ("duck", 2), ("bee", 6), ("ant", 6), ("spider", 8),
+    ("fish", 0),
   ]
   static let sounds = [
     ("dog", "barks"), ("cat", "meows"), ("cow", "moos"), ("duck", "quacks"), ("bee", "buzzes"), ("lion", "roars"), ("frog", "croaks"),
@@ -46,7 +48,8 @@ enum World {
     ("vehicle", ["a car", "a bus", "a train", "a boat", "a bicycle"]),
   ]
   static let looks = [
-    ("the sky on a clear day", "blue"), ("grass", "green"), ("snow", "white"), ("a lemon", "yellow"), ("coal", "black"), ("a ripe tomato", "red"),
+    ("the sky on a clear day", "blue"), ("grass", "green"), ("snow", "white"), ("a lemon", "yellow"), ("coal", "black"),
+    ("a ripe tomato", "red"),
     ("a carrot", "orange"), ("chocolate", "brown"), ("milk", "white"),
   ]
   static let days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
@@ -55,7 +58,8 @@ enum World {
   ]
   static let measures = [
     ("seconds are in a minute", "60 seconds in a minute"), ("minutes are in an hour", "60 minutes in an hour"),
-    ("hours are in a day", "24 hours in a day"), ("days are in a week", "7 days in a week"), ("months are in a year", "12 months in a year"),
+    ("hours are in a day", "24 hours in a day"), ("days are in a week", "7 days in a week"),
+    ("months are in a year", "12 months in a year"),
     ("metres are in a kilometre", "1000 metres in a kilometre"), ("grams are in a kilogram", "1000 grams in a kilogram"),
     ("sides does a triangle have", "3 sides in a triangle"), ("sides does a square have", "4 sides in a square"),
   ]

@@ -59,7 +59,8 @@ extension Jinja.Compiler {
       case .slice(let start, let stop, let step):
         links.append(
           .slice(
-            try start.map { try expression($0, frame) }, try stop.map { try expression($0, frame) }, try step.map { try expression($0, frame) }
+            try start.map { try expression($0, frame) }, try stop.map { try expression($0, frame) },
+            try step.map { try expression($0, frame) }
           ))
       case .call(let arguments):
         let nodes = try self.arguments(arguments, frame)

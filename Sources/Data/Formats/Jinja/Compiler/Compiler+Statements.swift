@@ -119,7 +119,8 @@ extension Jinja.Compiler {
       visitor.visit(test)
     }
     return Jinja.LoopFilter(
-      entry: entry(of: inner), destination: try destination(target, inner), test: try expression(test, inner), slotCount: function.slotCount)
+      entry: entry(of: inner), destination: try destination(target, inner), test: try expression(test, inner), slotCount: function.slotCount
+    )
   }
 
   private static func storesLoop(_ loop: Syntax.Loop) -> Bool {
@@ -159,7 +160,9 @@ extension Jinja.Compiler {
     for parameter in signature.parameters { inner.symbols.declare(Name(parameter.name)) }
     let special = Jinja.UndeclaredNames.among(["caller", "kwargs", "varargs"], in: statements)
     let named = Set(signature.parameters.map { Name($0.name) })
-    if special.contains(Name("caller")), let parameter = signature.parameters.first(where: { $0.name == "caller" }), parameter.initial == nil {
+    if special.contains(Name("caller")), let parameter = signature.parameters.first(where: { $0.name == "caller" }),
+      parameter.initial == nil
+    {
       throw JinjaError(
         .syntax, "When defining macros or call blocks the special \"caller\" argument must be omitted or be given a default.", line: line)
     }

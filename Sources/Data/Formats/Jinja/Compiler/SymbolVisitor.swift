@@ -25,7 +25,8 @@ extension Jinja {
       }
     }
 
-    private mutating func visit(_ branches: ArraySlice<(test: Syntax.Expression, body: [Syntax.Statement])>, otherwise: [Syntax.Statement]) {
+    private mutating func visit(_ branches: ArraySlice<(test: Syntax.Expression, body: [Syntax.Statement])>, otherwise: [Syntax.Statement])
+    {
       guard let first = branches.first else { return }
       visit(first.test)
       let outer = symbols

@@ -68,7 +68,11 @@ extension Jinja {
       }
       if let slot = code.caller, !foundCaller {
         let caller = take("caller") ?? .null
-        if case .null = caller { inner[slot] = .undefined(.init(hint: "No caller defined", name: Text("caller"))) } else { inner[slot] = caller }
+        if case .null = caller {
+          inner[slot] = .undefined(.init(hint: "No caller defined", name: Text("caller")))
+        } else {
+          inner[slot] = caller
+        }
       }
       try bindRest(arguments, named: named, inner)
     }

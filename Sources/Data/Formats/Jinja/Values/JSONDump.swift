@@ -31,7 +31,9 @@ extension Jinja {
       value.isNaN ? "NaN" : value.isInfinite ? (value < 0 ? "-Infinity" : "Infinity") : PythonFloat.representation(value)
     }
 
-    private mutating func group(_ open: String, _ close: String, _ count: Int, _ level: Int, _ item: (inout Self, Int) throws -> Void) throws {
+    private mutating func group(_ open: String, _ close: String, _ count: Int, _ level: Int, _ item: (inout Self, Int) throws -> Void)
+      throws
+    {
       bytes.append(open)
       for index in 0..<count {
         if index > 0 { bytes += itemSeparator.bytes }
