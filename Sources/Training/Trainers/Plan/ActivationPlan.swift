@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletLayers
 import SwiftletModels
 
@@ -39,8 +40,6 @@ struct ActivationPlan {
       blocks[index].temporaries = max(blocks[index].temporaries, ActivationPlan.temporaries(module, experts))
     }
     for index in blocks.indices { blocks[index].perToken += experts.routing(index) }
-    // The first norm sees no gradient where the embedding is frozen.
-    if embedding == 0, !blocks.isEmpty { blocks[0].perToken -= Double(hidden) }
     (headGradientBytes, embeddingGradientBytes) = (head, model.head.weight === model.embedding.weight ? 0 : embedding)
     isCapped = model.config.has("final_logit_softcapping")
   }
@@ -68,23 +67,27 @@ struct ActivationPlan {
   }
 
   private static func saved(_ linear: Linear, _ name: Substring, _ inputs: inout Set<String>) -> Int {
-    let isTrained = linear.adapter != nil || linear.weight.isTrainable
     var numbers = linear.adapter?.rank ?? 0
-    let isDown = name.hasPrefix("down") || name == "w2"
-    // Gate and up are kept by the activation, whose output down keeps where it is trained.
-    if isDown { numbers += 2 * linear.inputs }
-    guard isTrained else { return numbers }
-    let isAttentionOutput = name.hasPrefix("o_") || name == "out_proj" || name == "dense"
-    if isAttentionOutput { return numbers }  // attention keeps it already
-    let parent = linear.path.dropLast(name.count)
-    if isDown || inputs.insert(String(parent)).inserted { numbers += linear.inputs }
-    return numbers
+    // Gate and up are kept by the activation; its output, and those of norms, are computed again where linear layers want them.
+    if isDown(name) { numbers += 2 * linear.inputs }
+    // Rows that were sent to an expert are kept once for gate and up.
+    let isExpertInput = linear.path.contains(".experts.") && !isDown(name)
+    guard isExpertInput, linear.adapter != nil || linear.weight.isTrainable else { return numbers }
+    return inputs.insert(String(linear.path.dropLast(name.count))).inserted ? numbers + linear.inputs : numbers
   }
 
-  /// Gradients of output and input of a linear layer live together.
+  private static func isDown(_ name: Substring) -> Bool { name.hasPrefix("down") || name == "w2" }
+
+  /// Gradients of output and input of a linear layer live together, and the input that was computed again.
   private static func temporaries(_ module: any Module, _ experts: Experts) -> Double {
     guard let linear = module as? Linear else { return 0 }
-    return experts.share(module.path) * Double(linear.inputs + linear.outputs)
+    let isTrained = linear.adapter != nil || linear.weight.isTrainable
+    return experts.share(module.path) * Double(linear.inputs * (isTrained ? 2 : 1) + linear.outputs)
+  }
+
+  /// Numbers that a matrix product packs: a region of its left side, some panels of its right side for each thread.
+  private static func packing(rows: Double, width: Int) -> Double {
+    min(rows, 1120) * Double(min(width, 2048)) + Double(Parallel.threads << 13)
   }
 
   /// The highest bytes of activations and gradients together in a pass over `tokens` tokens.
@@ -97,15 +100,17 @@ struct ActivationPlan {
     var gradients = allGradients ? all : headGradientBytes
     // The head makes its gradient in one piece, beside the sum so far.
     let headGradients = allGradients ? all + headGradientBytes : headGradientBytes
-    let rows = Double(max(1, min(tokens, max(64, min(1024, (8 << 20) / max(vocabulary, 1))))))
+    let rows = Double(max(1, min(tokens, max(64, min(1024, (16 << 20) / max(vocabulary, 1))))))
     let logits = rows * Double(vocabulary) * (isCapped ? 2 : 1) + 2 * rows * Double(hidden)
+    let headPacking = ActivationPlan.packing(rows: rows, width: vocabulary)
     // In the head: the norm's input and output, the gradient of the latter, and a chunk of logits.
-    var best = (activations: 4 * (live + 3 * Double(hidden) * t + logits), gradients: headGradients)
+    var best = (activations: 4 * (live + 3 * Double(hidden) * t + logits + headPacking), gradients: headGradients)
     for index in blocks.indices.reversed() {
       let block = blocks[index]
       if !allGradients { gradients += block.gradientBytes }
       let replay = checkpointing ? block.perToken : 0
-      let here = 4 * (live + (replay + block.temporaries + Double(hidden)) * t)
+      let packing = ActivationPlan.packing(rows: t, width: hidden)
+      let here = 4 * (live + (replay + block.temporaries + Double(hidden)) * t + packing)
       if here + Double(gradients) > best.activations + Double(best.gradients) { best = (here, gradients) }
       live -= perToken[index] * t
     }
