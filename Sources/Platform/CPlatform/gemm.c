@@ -1,5 +1,5 @@
-// Blocking around the kernels. A is packed once for a region of up to `region_rows` by `region_k`; then tasks of some panels of B
-// by some rows pack their B into a buffer of their own, block of k after block of k, and run tiles over it.
+// Blocking around the kernels. A is packed once for a region of up to `region_numbers` words, at most `region_k` in a row; then
+// tasks of some panels of B by some rows pack their B into a buffer of their own, block of k after block of k, and run tiles over it.
 #include "gemm_internal.h"
 
 #include "cplatform_cpuid.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { region_k = 8 * gemm_block, region_panels = 80, resident_panels = 16, few_columns = 32, workspace_part = 6 };
+enum { region_k = 8 * gemm_block, region_numbers = 4 << 20, resident_panels = 16, few_columns = 32, workspace_part = 6 };
 static const size_t worth_threads = 1u << 17;  // multiply-adds
 
 struct gemm {
@@ -169,10 +169,11 @@ static struct gemm_source source(struct swiftlet_matrix x, bool lanes_are_rows) 
 
 static void multiply_as_it_is(struct gemm *g) {
   if (!g->pairs && g->m <= g->kernels->direct_rows && g->b.k_step == 1 && g->n > 1) return direct(g);
-  const size_t region_rows = region_panels * g->kernels->mr;
-  for (g->from_k = 0; g->from_k < g->k; g->from_k += region_k * g->unit)
+  const size_t region_size = region_k * g->unit, most = region_numbers / parts(least(g->k, region_size), g->unit);
+  const size_t region_rows = parts(g->m, parts(g->m, most));
+  for (g->from_k = 0; g->from_k < g->k; g->from_k += region_size)
     for (g->row = 0; g->row < g->m; g->row += region_rows) {
-      g->size_k = least(region_k * g->unit, g->k - g->from_k);
+      g->size_k = least(region_size, g->k - g->from_k);
       g->rows = least(region_rows, g->m - g->row);
       region(g);
     }
