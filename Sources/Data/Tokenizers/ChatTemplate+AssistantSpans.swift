@@ -81,15 +81,13 @@ private struct TurnFinder {
     return (start ?? content.lowerBound)..<content.upperBound + closing.count
   }
 
-  /// The part of `rendered` that depends on the content of message `index`.
+  /// The part of `rendered` that depends on the content of message `index`; empty, at the content's place, where there is no content.
   private func changed(in messages: [JSON], _ index: Int, rendered: Scalars) throws -> Range<Int> {
     var prefix = rendered.count
     var suffix = rendered.count
     // Two replacements, as one of them may begin or end like the content itself.
     for replacement in ["Q", "Z"] {
-      guard var message = messages[index].object, case .string? = message["content"] else {
-        throw failure(index, "it has no text content, and the template renders it differently once another message follows")
-      }
+      guard var message = messages[index].object else { throw failure(index, "it is no object") }
       message["content"] = .string(replacement)
       var varied = messages
       varied[index] = .object(message)
@@ -97,7 +95,8 @@ private struct TurnFinder {
       prefix = min(prefix, zip(rendered, other).prefix { $0 == $1 }.count)
       suffix = min(suffix, zip(rendered.reversed(), other.reversed()).prefix { $0 == $1 }.count)
     }
-    guard prefix + suffix <= rendered.count else { throw failure(index, "the template does not show its content") }
-    return prefix..<rendered.count - suffix
+    guard prefix < rendered.count || suffix < rendered.count else { throw failure(index, "the template does not show its content") }
+    // What lies around a content may begin and end alike: the first of the two places is taken.
+    return prefix..<max(prefix, rendered.count - suffix)
   }
 }

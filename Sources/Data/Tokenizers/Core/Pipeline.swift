@@ -21,7 +21,7 @@ struct Pipeline: Sendable {
   func encode(_ text: Bytes, asText: Bool, detailed: Bool, _ workspace: inout Workspace) throws -> Encoding {
     var buffer = try normalize(text, asText: asText, detailed: detailed)
     try preTokenizer?.apply(&buffer)
-    if case .bpe = model {} else { buffer.spellOut() }
+    if case .bpe(let bpe) = model, bpe.takesBytes {} else { buffer.spellOut() }
     var run = TokenRun(detailed: detailed)
     run.reserve(detailed ? 0 : buffer.pieces.count + buffer.pieces.count / 4)
     try buffer.bytes.withUnsafeBufferPointer { bytes in

@@ -110,15 +110,48 @@ struct TableReader {
     return (table, scores)
   }
 
+  /// A number, read as `serde_json` reads it: digits as an integer, then one multiplication or division by a power of ten. That can be
+  /// off by the last bit, and scores must equal those that Hugging Face compares.
   private mutating func number(_ path: @autoclosure () -> String) throws -> Double {
     scanner.skipSpace()
     let start = scanner
-    guard let range = scanner.value(), let value = try? JSON(parsing: scanner.bytes[range]).double else {
+    guard let range = scanner.value(), (try? JSON(parsing: scanner.bytes[range]))?.double != nil else {
       scanner = start
       throw failure(path(), "a number")
     }
-    return value
+    var digits: UInt64 = 0
+    var exponent = 0
+    var isFraction = false
+    var isFull = false
+    var at = range.lowerBound
+    while at < range.upperBound {
+      let byte = scanner.bytes[at]
+      at += 1
+      if byte == 0x2E { isFraction = true }
+      if byte == 0x45 || byte == 0x65 { break }
+      guard byte >= 0x30, byte <= 0x39 else { continue }
+      let (tens, over) = digits.multipliedReportingOverflow(by: 10)
+      let (sum, carry) = tens.addingReportingOverflow(UInt64(byte - 0x30))
+      if isFull || over || carry {
+        isFull = true
+        if !isFraction { exponent += 1 }
+      } else {
+        digits = sum
+        if isFraction { exponent -= 1 }
+      }
+    }
+    let written = Int(String(decoding: scanner.bytes[at..<range.upperBound], as: UTF8.self)) ?? 0
+    exponent += max(-10_000, min(10_000, written))
+    var value = Double(digits)
+    while exponent < -308, value != 0 {
+      value /= 1e308
+      exponent += 308
+    }
+    if exponent < 0 { value /= Self.powers[-exponent] } else { value *= exponent > 308 ? .infinity : Self.powers[exponent] }
+    return scanner.bytes[range.lowerBound] == 0x2D ? -value : value
   }
+
+  private static let powers = (0...308).map { Double("1e\($0)") ?? .infinity }
 
   /// `["a b", …]` or `[["a", "b"], …]`; `body` gets the two parts.
   mutating func merges(_ body: (Int, Bytes, Bytes) throws -> Void) throws {

@@ -12,6 +12,8 @@ struct BPEModel: Sendable {
   let byteTokens: [Int32]?
   /// The token of each byte's character in GPT-2's alphabet, -1 for those that are missing.
   private let alphabet: [Int32]
+  /// Bytes can be merged as they are: every one has its character among the tokens.
+  let takesBytes: Bool
   /// The tokens of ASCII characters, -1 for those that are missing.
   private let ascii: [Int32]
   /// No token goes on with U+2581 after something else: a word may be cut before that mark.
@@ -32,14 +34,18 @@ struct BPEModel: Sendable {
     self.ignoresMerges = ignoresMerges
     unknownID = unknown.flatMap { vocabulary.id($0) }
     byteTokens = byteFallback ? Self.byteTokens(of: vocabulary) : nil
-    alphabet = ByteAlphabet.scalars.map { scalar in
+    let alphabet = ByteAlphabet.scalars.map { scalar in
       var token: [UInt8] = []
       token.append(scalar: scalar)
       return vocabulary.id(token) ?? -1
     }
+    self.alphabet = alphabet
+    takesBytes = prefix.isEmpty && suffix.isEmpty && !alphabet.contains(-1)
     ascii = (0..<128).map { vocabulary.id([UInt8($0)]) ?? -1 }
+    // Characters that vanish shift the offsets of the whole piece.
+    let takesAll = unknown != nil || byteTokens.map { !$0.contains(-1) } ?? false
     cutsAtMark =
-      prefix.isEmpty && suffix.isEmpty && !ignoresMerges && vocabulary.id(Self.mark) != nil
+      takesAll && prefix.isEmpty && suffix.isEmpty && !ignoresMerges && vocabulary.id(Self.mark) != nil
       && results.allSatisfy { !Self.hasInnerMark(vocabulary.token(Int($0)) ?? []) }
   }
 
@@ -100,44 +106,31 @@ struct BPEModel: Sendable {
       }
     }
     workspace.merger.clear()
-    if isByteLevel, prefix.isEmpty, suffix.isEmpty {
-      try addBytes(text, range, &workspace.merger)
+    if isByteLevel {
+      addBytes(text, range, &workspace.merger)
     } else {
-      try addScalars(text, range, isByteLevel: isByteLevel, &workspace.merger)
+      try addScalars(text, range, &workspace.merger)
     }
     workspace.merger.merge { merges[$0.id, $1.id] }
     for symbol in workspace.merger.symbols { run.append(symbol.id, Int(symbol.start), Int(symbol.end)) }
   }
 
-  private func addBytes(_ text: Bytes, _ range: Range<Int>, _ merger: inout Merger) throws {
-    var pending = Pending(start: range.lowerBound)
-    for at in range {
-      let id = alphabet[Int(text[at])]
-      if id >= 0 {
-        pending.flush(&merger)
-        pending.add(id, 1, &merger)
-      } else {
-        var character: [UInt8] = []
-        character.append(scalar: ByteAlphabet.scalars[Int(text[at])])
-        try fallBack(character, 1, &pending, &merger)
-      }
-    }
-    pending.flush(&merger)
+  private func addBytes(_ text: Bytes, _ range: Range<Int>, _ merger: inout Merger) {
+    for at in range { merger.add(alphabet[Int(text[at])], at, at + 1) }
   }
 
-  private func addScalars(_ text: Bytes, _ range: Range<Int>, isByteLevel: Bool, _ merger: inout Merger) throws {
+  private func addScalars(_ text: Bytes, _ range: Range<Int>, _ merger: inout Merger) throws {
     var pending = Pending(start: range.lowerBound)
     let plain = prefix.isEmpty && suffix.isEmpty
     var at = range.lowerBound
     while at < range.upperBound {
-      let next = isByteLevel ? at + 1 : at + Bytes.width(text[at])
+      let next = at + Bytes.width(text[at])
       var id: Int32 = -1
       if plain {
         id = text[at] < 0x80 ? ascii[Int(text[at])] : vocabulary.id(Bytes(rebasing: text[at..<next])) ?? -1
         if id < 0 { try fallBack(Array(text[at..<next]), next - at, &pending, &merger) }
       } else {
-        let character = isByteLevel ? ByteAlphabet.encode([text[at]]) : Array(text[at..<next])
-        let whole = (at > range.lowerBound ? prefix : []) + character + (next == range.upperBound ? suffix : [])
+        let whole = (at > range.lowerBound ? prefix : []) + text[at..<next] + (next == range.upperBound ? suffix : [])
         id = vocabulary.id(whole) ?? -1
         if id < 0 { try fallBack(whole, next - at, &pending, &merger) }
       }

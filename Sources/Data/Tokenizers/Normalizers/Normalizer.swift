@@ -94,11 +94,10 @@ extension NormalizedText {
 
   mutating func cleanForBert() {
     expand { c, write in
-      if c == 9 || c == 10 || c == 13 || UnicodeTables.whitespaceSet.contains(c) {
-        // Zero, the replacement character and controls are no white space, so the order of the tests does not matter.
-        if c != 0x85 { write(0x20) }
+      if c == 9 || c == 10 || c == 13 {
+        write(0x20)
       } else if c != 0, c != 0xFFFD, !OldUnicode.others.contains(c) {
-        write(c)
+        write(UnicodeTables.whitespaceSet.contains(c) ? 0x20 : c)
       }
     }
   }

@@ -49,7 +49,7 @@ enum RegexClasses {
     case "blank": UnicodeTables.category { $0 == .spaceSeparator }.union(ScalarRanges(scalars: [9]))
     case "cntrl": UnicodeTables.category { $0 == .control }
     case "xdigit": hexDigits
-    case "word": UnicodeTables.onigurumaWord
+    case "word": UnicodeTables.onigurumaClassWord
     case "emoji": UnicodeTables.property(\.isEmoji)
     case "emojipresentation": UnicodeTables.property(\.isEmojiPresentation)
     case "emojimodifier": UnicodeTables.property(\.isEmojiModifier)
@@ -67,14 +67,15 @@ enum RegexClasses {
   static func posix(_ name: String) -> ScalarRanges? {
     switch name {
     case "punct": UnicodeTables.punctuation.union(named("s") ?? ScalarRanges())
-    case "graph": printing.subtracting(UnicodeTables.whitespace)
-    case "print": printing.union(UnicodeTables.category { $0 == .spaceSeparator })
+    case "graph": visible
+    case "print": visible.union(UnicodeTables.category { $0 == .spaceSeparator })
     case "alpha", "alnum", "digit", "lower", "upper", "space", "blank", "cntrl", "xdigit", "word", "ascii": properties(name)
     default: nil
     }
   }
 
-  private static let printing = UnicodeTables.category { $0 != .control && $0 != .unassigned && $0 != .surrogate }
+  private static let visible = UnicodeTables.category { $0 != .control && $0 != .unassigned && $0 != .surrogate }
+    .subtracting(UnicodeTables.whitespace)
 
   /// Everything that equals a member of the set when case is ignored (simple folding).
   static func folded(_ set: ScalarRanges) -> ScalarRanges {

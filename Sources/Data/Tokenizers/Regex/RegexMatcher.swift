@@ -24,7 +24,7 @@ struct RegexMatcher {
   /// range is not seen by look-arounds.
   /// - Throws: `TokenizerError` where the pattern backtracks without end, and what `found` throws.
   mutating func matches(in text: Bytes, _ range: Range<Int>, _ found: (Int, Int) throws -> Void) throws {
-    budget = 1_000_000 + 2_000 * range.count
+    budget = 50_000_000 + 1_000 * range.count
     var at = range.lowerBound
     var lastEnd = -1
     while at <= range.upperBound {

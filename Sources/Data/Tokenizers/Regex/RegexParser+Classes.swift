@@ -16,7 +16,7 @@ extension RegexParser {
       throw failure("\\\(Character(Unicode.Scalar(c) ?? "?")) is not supported")
     default: break
     }
-    if let set = try shorthand() { return .set(set) }
+    if let set = try shorthand(word: UnicodeTables.onigurumaWord) { return .set(set) }
     return .set(literal(try escapedScalar()))
   }
 
@@ -26,7 +26,7 @@ extension RegexParser {
   }
 
   /// `\s`, `\p{…}` and their kind; nil, with nothing taken, for an escaped character.
-  private mutating func shorthand() throws -> ScalarRanges? {
+  private mutating func shorthand(word: ScalarRanges) throws -> ScalarRanges? {
     guard let c = next else { throw failure("a backslash at the end") }
     let set: ScalarRanges?
     switch c {
@@ -34,20 +34,20 @@ extension RegexParser {
     case code("S"): set = UnicodeTables.whitespace.inverted
     case code("d"): set = RegexClasses.named("nd")
     case code("D"): set = RegexClasses.named("nd")?.inverted
-    case code("w"): set = UnicodeTables.onigurumaWord
-    case code("W"): set = UnicodeTables.onigurumaWord.inverted
+    case code("w"): set = word
+    case code("W"): set = word.inverted
     case code("h"): set = RegexClasses.hexDigits
     case code("H"): set = RegexClasses.hexDigits.inverted
     case code("p"), code("P"):
       at += 1
-      return try property(negated: c == code("P"))
+      return try property(negated: c == code("P"), word: word)
     default: return nil
     }
     at += 1
     return set
   }
 
-  private mutating func property(negated: Bool) throws -> ScalarRanges {
+  private mutating func property(negated: Bool, word: ScalarRanges) throws -> ScalarRanges {
     var name = ""
     var negated = negated
     if take("{") {
@@ -62,7 +62,9 @@ extension RegexParser {
       name.unicodeScalars.append(scalar)
       at += 1
     }
-    guard let set = RegexClasses.named(name) else { throw failure("the unknown property \\p{\(name.prefix(40))}") }
+    guard let set = name.lowercased() == "word" ? word : RegexClasses.named(name) else {
+      throw failure("the unknown property \\p{\(name.prefix(40))}")
+    }
     return negated ? set.inverted : set
   }
 
@@ -164,7 +166,7 @@ extension RegexParser {
     at += 1
     guard c == code("\\") else { return c }
     if take("b") { return 8 }
-    if let set = try shorthand() {
+    if let set = try shorthand(word: UnicodeTables.onigurumaClassWord) {
       lastShorthand = set
       return nil
     }

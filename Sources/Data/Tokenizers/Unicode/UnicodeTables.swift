@@ -105,8 +105,10 @@ enum UnicodeTables {
   /// `\w` of Rust's `regex` crate (UTS 18): alphabetic, marks, decimal numbers, connectors, join controls.
   static let rustWord = alphabetic.union(marks).union(category { $0 == .decimalNumber || $0 == .connectorPunctuation })
     .union(ScalarRanges([0x200C...0x200D]))
-  /// `\w` of Oniguruma: letters, marks, decimal numbers, connectors.
-  static let onigurumaWord = letters.union(marks).union(category { $0 == .decimalNumber || $0 == .connectorPunctuation })
+  /// `\w` of Oniguruma inside brackets: much the same, without join controls.
+  static let onigurumaClassWord = alphabetic.union(marks).union(category { $0 == .decimalNumber || $0 == .connectorPunctuation })
+  /// `\w` of Oniguruma outside brackets: six numbers of Latin-1 belong to it there.
+  static let onigurumaWord = onigurumaClassWord.union(ScalarRanges([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
 
   static let whitespaceSet = ScalarSet(whitespace)
   static let rustWordSet = ScalarSet(rustWord)

@@ -30,7 +30,7 @@ extension Jinja.Builtins {
     },
     "filesizeformat": { value, arguments, runtime in
       let isBinary = try arguments.bind("filesizeformat", ["binary"])[0]?.isTrue ?? false
-      return Value(fileSize(try float(value, runtime), isBinary: isBinary))
+      return Value(try fileSize(float(value, runtime), isBinary: isBinary))
     },
   ]
 
@@ -77,10 +77,13 @@ extension Jinja.Builtins {
     return try runtime.arithmetic(.text(kept), .add, .text(end))
   }
 
-  private static func fileSize(_ bytes: Double, isBinary: Bool) -> String {
+  private static func fileSize(_ bytes: Double, isBinary: Bool) throws -> String {
     let base = isBinary ? 1024.0 : 1000.0
     if bytes == 1 { return "1 Byte" }
-    if bytes < base { return "\(Int(bytes)) Bytes" }
+    if bytes < base {
+      guard bytes.isFinite, let whole = Int(exactly: bytes.rounded(.towardZero)) else { throw Runtime.integerOverflow }
+      return "\(whole) Bytes"
+    }
     var unit = base
     var text = ""
     for prefix in ["k", "M", "G", "T", "P", "E", "Z", "Y"] {
@@ -114,39 +117,39 @@ extension Jinja {
 
     func wrap(_ line: Text) throws -> [Text] {
       guard width > 0 else { throw JinjaError.runtime("invalid width \(width) (must be > 0)") }
-      try runtime.charge(bytes: 4 * line.byteCount)
-      var chunks = Array(chunks(of: Array(line.scalars)).reversed())
+      try runtime.charge(bytes: 16 * line.byteCount)
+      var chunks = Array(chunks(of: Array(line.scalars)[...]).reversed())
       var lines: [Text] = []
       while !chunks.isEmpty {
-        var current: [[Unicode.Scalar]] = []
+        var current: [ArraySlice<Unicode.Scalar>] = []
         var length = 0
-        if !lines.isEmpty, let last = chunks.last, last.allSatisfy(Self.isSpace) { chunks.removeLast() }
+        if !lines.isEmpty, let last = chunks.last, last.allSatisfy(\.isPythonSpace) { chunks.removeLast() }
         while let last = chunks.last, length + last.count <= width {
           current.append(last)
           length += last.count
           chunks.removeLast()
         }
         if let last = chunks.last, last.count > width { placeLongWord(&chunks, &current, length) }
-        if let last = current.last, last.allSatisfy(Self.isSpace) { current.removeLast() }
+        if let last = current.last, last.allSatisfy(\.isPythonSpace) { current.removeLast() }
         if !current.isEmpty { lines.append(Text(current.joined())) }
       }
       return lines
     }
 
-    private func placeLongWord(_ chunks: inout [[Unicode.Scalar]], _ current: inout [[Unicode.Scalar]], _ length: Int) {
-      let room = max(width - length, 1)
+    private func placeLongWord(_ chunks: inout [ArraySlice<Unicode.Scalar>], _ current: inout [ArraySlice<Unicode.Scalar>], _ length: Int) {
+      let room = width - length
       guard breaksLongWords, let chunk = chunks.last else {
         if current.isEmpty, let chunk = chunks.popLast() { current.append(chunk) }
         return
       }
-      var end = room
-      if breaksOnHyphens, chunk.count > room, let hyphen = chunk[..<room].lastIndex(of: "-"), hyphen > 0,
+      var end = chunk.startIndex + room
+      if breaksOnHyphens, chunk.count > room, let hyphen = chunk.prefix(room).lastIndex(of: "-"), hyphen > chunk.startIndex,
         chunk[..<hyphen].contains(where: { $0 != "-" })
       {
         end = hyphen + 1
       }
-      current.append(Array(chunk[..<end]))
-      chunks[chunks.count - 1] = Array(chunk[end...])
+      current.append(chunk[..<end])
+      chunks[chunks.count - 1] = chunk[end...]
     }
 
     static func isSpace(_ scalar: Unicode.Scalar) -> Bool {
@@ -157,15 +160,15 @@ extension Jinja {
     }
 
     /// Runs of white space and the pieces of words between them.
-    private func chunks(of line: [Unicode.Scalar]) -> [[Unicode.Scalar]] {
-      var chunks: [[Unicode.Scalar]] = []
+    private func chunks(of line: ArraySlice<Unicode.Scalar>) -> [ArraySlice<Unicode.Scalar>] {
+      var chunks: [ArraySlice<Unicode.Scalar>] = []
       var at = 0
       while at < line.count {
         var end = at
         let isSpace = Self.isSpace(line[at])
         while end < line.count, Self.isSpace(line[end]) == isSpace { end += 1 }
         if isSpace || !breaksOnHyphens {
-          chunks.append(Array(line[at..<end]))
+          chunks.append(line[at..<end])
         } else {
           chunks += pieces(of: Array(line[at..<end]))
         }
@@ -175,37 +178,45 @@ extension Jinja {
     }
 
     /// A word cut behind hyphens between letters, and around dashes of two hyphens or more.
-    private func pieces(of word: [Unicode.Scalar]) -> [[Unicode.Scalar]] {
-      let isLetter = { (place: Int) in
-        word.indices.contains(place) && (word[place] == "_" || word[place].isPythonAlphabetic)
+    private func pieces(of word: [Unicode.Scalar]) -> [ArraySlice<Unicode.Scalar>] {
+      var pieces: [ArraySlice<Unicode.Scalar>] = []
+      var start = 0
+      while start < word.count {
+        var end = dashEnd(in: word, at: start) ?? start + 1
+        if dashEnd(in: word, at: start) == nil {
+          while end < word.count, dashEnd(in: word, at: end) == nil {
+            end += 1
+            if word[end - 1] == "-", isHyphen(in: word, at: end - 1) { break }
+          }
+        }
+        pieces.append(word[start..<end])
+        start = end
       }
-      let isWordPart = { (place: Int) in
+      return pieces
+    }
+
+    /// The end of a dash that starts here, between parts of words.
+    private func dashEnd(in word: [Unicode.Scalar], at place: Int) -> Int? {
+      guard place > 0, word[place] == "-", word[place - 1].isPythonWord || "!\"'&.,?".unicodeScalars.contains(word[place - 1]) else {
+        return nil
+      }
+      var end = place
+      while end < word.count, word[end] == "-" { end += 1 }
+      return end - place >= 2 && end < word.count && word[end].isPythonWord ? end : nil
+    }
+
+    /// Whether a line may break behind the hyphen at `place`: two letters before it and after it, with at most a hyphen among them.
+    private func isHyphen(in word: [Unicode.Scalar], at place: Int) -> Bool {
+      let isLetter = { (place: Int) in
+        word.indices.contains(place) && (word[place].isPythonWord && word[place].properties.numericType != .decimal)
+      }
+      let isPart = { (place: Int) in
         word.indices.contains(place) && (word[place].isPythonWord || "!\"'&.,?".unicodeScalars.contains(word[place]))
       }
-      var pieces: [[Unicode.Scalar]] = []
-      var start = 0
-      var at = 0
-      while at < word.count {
-        guard word[at] == "-" else {
-          at += 1
-          continue
-        }
-        var end = at
-        while end < word.count, word[end] == "-" { end += 1 }
-        if end - at >= 2, isWordPart(at - 1), end < word.count, word[end].isPythonWord {
-          pieces.append(Array(word[start..<at]))
-          pieces.append(Array(word[at..<end]))
-          start = end
-        } else if end - at == 1, at > start, isLetter(at - 1), isLetter(at - 2) || at - start >= 2 && isLetter(at - 2), isLetter(end),
-          isLetter(end + 1) || end + 1 < word.count && word[end + 1] == "-" && isLetter(end + 2)
-        {
-          pieces.append(Array(word[start..<end]))
-          start = end
-        }
-        at = end
-      }
-      pieces.append(Array(word[start...]))
-      return pieces.filter { !$0.isEmpty }
+      let isHyphenAt = { (place: Int) in word.indices.contains(place) && word[place] == "-" }
+      let before = isLetter(place - 1) && isLetter(place - 2) || isPart(place - 1) && isHyphenAt(place - 2) && isLetter(place - 3)
+      let after = isLetter(place + 1) && (isLetter(place + 2) || isHyphenAt(place + 2) && isLetter(place + 3))
+      return before && after
     }
   }
 }

@@ -28,6 +28,7 @@ extension Jinja.Builtins {
           while let item = try next() {
             try runtime.step()
             let key = try path.get(item, runtime)
+            try runtime.chargeKey(key)
             if seen.insert(try Jinja.Key(isCaseSensitive ? key : ignoringCase(key, runtime))).inserted { return item }
           }
           return nil

@@ -77,7 +77,7 @@ extension Jinja.Builtins {
     let indexed = try keyed.map { (key: $0.key, item: try Value.tuple([$0.key, $0.item])) }
     for pair in try sorted(indexed, reverse: false, runtime) {
       guard case .tuple(let box) = pair else { continue }
-      if let last = groups.last, try runtime.equals(last.key, box.items[0]) {
+      if let key = groups.last?.key, try runtime.equals(key, box.items[0]) {
         groups[groups.count - 1].items.append(box.items[1])
       } else {
         groups.append((box.items[0], [box.items[1]]))

@@ -35,7 +35,8 @@ extension Jinja.Builtins {
     "reverse": { value, arguments, runtime in
       _ = try arguments.bind("reverse", [])
       if case .text(let text) = value {
-        try runtime.charge(bytes: 2 * text.byteCount)
+        try runtime.checkAffords(steps: text.count)
+        try runtime.charge(bytes: 4 * text.byteCount)
         return .text(Text(text.characters.reversed().flatMap { Array($0.bytes) }, isMarkup: text.isMarkup))
       }
       // What Python cannot walk backwards becomes a list first.

@@ -51,14 +51,14 @@ extension Jinja.Builtins {
       }
       if case .dict(let dict) = value {
         try runtime.charge(steps: dict.count)
-        for (key, value) in zip(dict.keys, dict.values) { try builder.set(key, value) }
+        for (key, value) in zip(dict.keys, dict.values) { try runtime.set(key, value, in: &builder) }
       } else {
         for pair in try runtime.items(value) {
           let items = try runtime.items(pair)
           guard items.count == 2 else {
             throw JinjaError.runtime("dictionary update sequence element has length \(items.count); 2 is required")
           }
-          try builder.set(items[0], items[1])
+          try runtime.set(items[0], items[1], in: &builder)
         }
       }
     }

@@ -60,8 +60,14 @@ extension Jinja.Builtins {
       _ = try arguments.bind("upper", [])
       return try runtime.text(of: value).isUpper
     },
-    "filter": plain("filter") { $0.text.map { filters[$0.string] != nil } ?? false },
-    "test": plain("test") { value in value.text.map { isTest($0.string) } ?? false },
+    "filter": plain("filter") {
+      _ = try Jinja.Key($0)
+      return $0.text.map { filters[$0.string] != nil } ?? false
+    },
+    "test": plain("test") { value in
+      _ = try Jinja.Key(value)
+      return value.text.map { isTest($0.string) } ?? false
+    },
   ]
 
   private static func isTest(_ name: String) -> Bool { tests[name] != nil }

@@ -37,7 +37,7 @@ extension Jinja {
 
     func evaluate(_ activation: Activation) throws -> Value {
       var builder = DictBuilder()
-      for (key, value) in pairs { try builder.set(key.evaluate(activation), value.evaluate(activation)) }
+      for (key, value) in pairs { try activation.runtime.set(key.evaluate(activation), value.evaluate(activation), in: &builder) }
       try activation.runtime.charge(steps: 1 + pairs.count)
       return .dict(try builder.build())
     }

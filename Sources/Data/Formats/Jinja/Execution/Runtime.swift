@@ -41,6 +41,11 @@ extension Jinja {
       if steps > limits.steps { throw JinjaError(.limit, "the template needs more than \(limits.steps) steps") }
     }
 
+    /// Fails where so many steps are not left, without taking them: before work whose size is only known to be no larger.
+    func checkAffords(steps count: Int) throws {
+      if count > limits.steps - steps { throw JinjaError(.limit, "the template needs more than \(limits.steps) steps") }
+    }
+
     /// Charges the making or searching of so many bytes of text.
     func charge(bytes count: Int) throws {
       bytesTowardsStep += count

@@ -241,8 +241,10 @@ extension Jinja {
     }
 
     private mutating func operatorToken() throws -> Operator {
-      let two = at + 1 < source.count ? Operator(rawValue: text(at..<at + 2)) : nil
-      guard let op = two ?? Operator(rawValue: text(at..<at + 1)) else { throw failure("unexpected char '\(source[at])' at \(at)") }
+      let next = at + 1 < source.count ? source[at + 1] : " "
+      guard let op = Operator(source[at], next) ?? Operator(source[at], " ") else {
+        throw failure("unexpected char '\(source[at])' at \(at)")
+      }
       switch op {
       case .leftBrace: brackets.append(.rightBrace)
       case .leftParen: brackets.append(.rightParen)

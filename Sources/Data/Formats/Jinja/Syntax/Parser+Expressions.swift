@@ -1,21 +1,20 @@
 extension Jinja.Parser {
-  func isTupleEnd(_ end: String? = nil) -> Bool {
+  func isTupleEnd() -> Bool {
     switch current.kind {
     case .variableEnd, .blockEnd, .op(.rightParen): true
-    case .name(let name): name == end
     default: false
     }
   }
 
   /// One expression, or several with commas between them as a tuple.
   mutating func tuple(
-    withConditional: Bool = true, until end: String? = nil, parenthesised: Bool = false
+    withConditional: Bool = true, parenthesised: Bool = false
   ) throws -> Syntax.Expression {
     var items: [Syntax.Expression] = []
     var isTuple = false
     while true {
       if !items.isEmpty { try expect(.op(.comma)) }
-      if isTupleEnd(end) { break }
+      if isTupleEnd() { break }
       items.append(try withConditional ? expression() : nested { try $0.or() })
       guard isOp(.comma) else { break }
       isTuple = true

@@ -47,9 +47,9 @@ extension Jinja.Parser {
 
   private mutating func loop() throws -> Syntax.Kind {
     take()
-    let target = try assignmentTarget(until: "in")
+    let target = try assignmentTarget()
     try expect(.name("in"))
-    let source = try tuple(withConditional: false, until: "recursive")
+    let source = try tuple(withConditional: false)
     let test = skip(name: "if") ? try expression() : nil
     let isRecursive = skip(name: "recursive")
     let (body, end) = try body("endfor", "else")
@@ -166,13 +166,13 @@ extension Jinja.Parser {
     if ["true", "false", "none", "True", "False", "None"].contains(name) { throw failure("can't assign to '\(name)'") }
   }
 
-  private mutating func assignmentTarget(until end: String? = nil, withNamespace: Bool = false) throws -> Syntax.Target {
+  private mutating func assignmentTarget(withNamespace: Bool = false) throws -> Syntax.Target {
     let line = current.line
     var targets: [Syntax.Target] = []
     var isTuple = false
     while true {
       if !targets.isEmpty { try expect(.op(.comma)) }
-      if isTupleEnd(end) { break }
+      if isTupleEnd() { break }
       targets.append(try primaryTarget(withNamespace: withNamespace))
       guard isOp(.comma) else { break }
       isTuple = true

@@ -42,6 +42,22 @@ extension Jinja {
     case pipe = "|"
     case comma = ","
     case semicolon = ";"
+
+    /// Operators by their characters; those of one character have a space for the second.
+    private static let table: [UInt64: Operator] = Dictionary(
+      uniqueKeysWithValues: allCases.map { op in
+        let scalars = Array(op.rawValue.unicodeScalars)
+        return (key(scalars[0], scalars.count > 1 ? scalars[1] : " "), op)
+      })
+
+    private static func key(_ first: Unicode.Scalar, _ second: Unicode.Scalar) -> UInt64 {
+      UInt64(first.value) << 32 | UInt64(second.value)
+    }
+
+    init?(_ first: Unicode.Scalar, _ second: Unicode.Scalar) {
+      guard let found = Self.table[Self.key(first, second)] else { return nil }
+      self = found
+    }
   }
 
   struct Token: Sendable {

@@ -21,7 +21,7 @@ extension Jinja {
     }
 
     mutating func run(_ format: [Unicode.Scalar], depth: Int) throws -> [UInt8] {
-      guard depth > 0 else { throw JinjaError.runtime("Max string recursion exceeded") }
+      guard depth >= 0 else { throw JinjaError.runtime("Max string recursion exceeded") }
       try runtime.charge(bytes: format.count)
       var bytes: [UInt8] = []
       var at = 0
@@ -75,7 +75,8 @@ extension Jinja {
       return try runtime.escaped(value.text?.isMarkup == true ? text.with(markup: true) : text)
     }
 
-    private func parts(_ content: [Unicode.Scalar]) throws -> (name: [Unicode.Scalar], conversion: Unicode.Scalar?, spec: [Unicode.Scalar]) {
+    private func parts(_ content: [Unicode.Scalar]) throws -> (name: [Unicode.Scalar], conversion: Unicode.Scalar?, spec: [Unicode.Scalar])
+    {
       var inBrackets = false
       var end = 0
       while end < content.count, inBrackets || (content[end] != "!" && content[end] != ":") {
@@ -96,6 +97,7 @@ extension Jinja {
 
     private mutating func lookUp(_ name: [Unicode.Scalar]) throws -> Value {
       let end = name.firstIndex { $0 == "." || $0 == "[" } ?? name.count
+      if end == 0, !name.isEmpty { throw JinjaError.runtime("KeyError: ''") }
       var value = try argument(Array(name[..<end]))
       var at = end
       while at < name.count {
@@ -131,7 +133,9 @@ extension Jinja {
         isManual = true
         index = Int(text) ?? .max
       } else {
-        guard let named = arguments.named.first(where: { Name($0.name) == Name(text) }) else { throw JinjaError.runtime("KeyError: '\(text)'") }
+        guard let named = arguments.named.first(where: { Name($0.name) == Name(text) }) else {
+          throw JinjaError.runtime("KeyError: '\(text)'")
+        }
         return named.value
       }
       guard index < arguments.positional.count else {
@@ -151,15 +155,12 @@ extension Jinja.Runtime {
     switch value {
     case .text(let text):
       guard conversion == nil || conversion == "s" else { throw unknown(conversion, value) }
+      if let flaw = layout.flawForText { throw JinjaError.runtime("\(flaw) not allowed in string format specifier") }
       let cut = layout.precision.map { $0 < text.count ? text.scalars(0..<$0) : text } ?? text
-      var placed = layout
-      // A zero before the width fills, but does not move a string to the right.
-      if layout.alignment == "=" { placed.alignment = "<" }
-      return Text(placed.pad(cut.string, default: "<"))
+      return Text(layout.pad(cut.string, default: "<"))
     case .int, .bool:
       let number = value.index ?? 0
       switch conversion {
-      case nil where layout.isDefault: return try text(of: value)
       case nil, "d", "n", "b", "o", "x", "X":
         guard layout.precision == nil else { throw JinjaError.runtime("Precision not allowed in integer format specifier") }
         return Text(layout.integer(number, conversion ?? "d"))
@@ -221,7 +222,7 @@ extension Jinja.Runtime {
       return value
     }
     if peek("+- ") {
-      layout.sign = spec[at]
+      (layout.sign, layout.hasSign) = (spec[at], true)
       at += 1
     }
     if peek("#") {
@@ -229,7 +230,8 @@ extension Jinja.Runtime {
       at += 1
     }
     if peek("0") {
-      if layout.alignment == nil { (layout.fill, layout.alignment) = ("0", "=") }
+      if at < 2 || !isAlignment(spec[1]) { layout.fill = "0" }
+      layout.isZeroPadded = layout.alignment == nil
       at += 1
     }
     layout.width = try count() ?? 0
@@ -249,9 +251,12 @@ extension Jinja.Runtime {
 }
 
 extension Jinja.NumberFormat {
-  /// Whether nothing was asked for.
-  fileprivate var isDefault: Bool {
-    width == 0 && alignment == nil && sign == "-" && !isAlternate && grouping == nil && precision == nil
+  /// What was asked for that only numbers have.
+  fileprivate var flawForText: String? {
+    if hasSign { return "Sign" }
+    if isAlternate { return "Alternate form (#)" }
+    if grouping != nil { return "Grouping" }
+    return alignment == "=" ? "'=' alignment" : nil
   }
 }
 

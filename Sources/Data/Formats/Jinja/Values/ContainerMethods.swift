@@ -5,8 +5,9 @@ extension Jinja {
     typealias Method = @Sendable (Value, Arguments, Runtime) throws -> Value
 
     static let dict: [String: DictMethod] = [
-      "get": { dict, arguments, _ in
+      "get": { dict, arguments, runtime in
         let bound = try arguments.positionalOnly("get", 1...2)
+        try runtime.chargeKey(bound[0])
         if let place = try dict.place(of: bound[0]) { return dict.values[place] }
         return bound.count > 1 ? bound[1] : .null
       },

@@ -83,6 +83,7 @@ extension Jinja {
     case tuple([Key])
     case undefined
     case object(ObjectIdentifier)
+    case function(String)
 
     init(_ value: Value) throws {
       var budget = 10_000
@@ -110,7 +111,8 @@ extension Jinja {
       case .loop(let box): self = .object(ObjectIdentifier(box))
       case .macro(let box): self = .object(ObjectIdentifier(box))
       case .helper(let box): self = .object(ObjectIdentifier(box))
-      case .list, .dict, .view, .function: throw JinjaError.runtime("unhashable type: '\(value.typeName)'")
+      case .function(let function): self = .function(function.name)
+      case .list, .dict, .view: throw JinjaError.runtime("unhashable type: '\(value.typeName)'")
       }
     }
   }
@@ -129,5 +131,15 @@ extension Jinja.Value {
     case .object(let object):
       self = .dict(try Jinja.DictBox(object))
     }
+  }
+}
+
+extension Jinja.Runtime {
+  /// Charges the hashing of a key.
+  func chargeKey(_ key: Value) throws { if case .text(let text) = key { try charge(bytes: text.byteCount) } }
+
+  func set(_ key: Value, _ value: Value, in builder: inout Jinja.DictBuilder) throws {
+    try chargeKey(key)
+    try builder.set(key, value)
   }
 }

@@ -6,6 +6,9 @@ extension Jinja {
     var alignment: Unicode.Scalar?
     /// One of `+ - ` and space.
     var sign: Unicode.Scalar = "-"
+    var hasSign = false
+    /// Whether zeros fill the width between the sign and the digits of a number; a string they only follow.
+    var isZeroPadded = false
     var isAlternate = false
     var width = 0
     /// `,` or `_` between groups of digits.
@@ -16,7 +19,7 @@ extension Jinja {
     func number(_ digits: String, isNegative: Bool, prefix: String = "", group: Int = 3) -> String {
       let lead = (isNegative ? "-" : sign == "-" ? "" : String(sign)) + prefix
       let grouped = self.grouped(digits, group, lead: lead.unicodeScalars.count)
-      return pad(lead: lead, grouped, default: ">")
+      return pad(lead: lead, grouped, default: isZeroPadded ? "=" : ">")
     }
 
     func pad(lead: String = "", _ text: String, default standard: Unicode.Scalar) -> String {
@@ -33,11 +36,11 @@ extension Jinja {
 
     private func grouped(_ digits: String, _ size: Int, lead: Int) -> String {
       guard let grouping else { return digits }
-      let whole = digits.prefix { $0.isHexDigit }
+      let whole = digits.prefix { size == 4 ? $0.isHexDigit : $0.isNumber }
       let rest = digits.dropFirst(whole.count)
       var number = Array(whole)
       // Zeros that fill the width are grouped too.
-      if fill == "0", alignment == "=" {
+      if fill == "0", isZeroPadded || alignment == "=" {
         while number.count + (number.count - 1) / size + rest.count + lead < width { number.insert("0", at: 0) }
       }
       var out = ""
@@ -55,7 +58,8 @@ extension Jinja {
       var digits: String
       if value.isFinite {
         digits = PythonFloat.formatted(
-          isPercent ? magnitude * 100 : magnitude, isPercent ? "f" : Character(conversion), precision: precision ?? 6, alternate: isAlternate)
+          isPercent ? magnitude * 100 : magnitude, isPercent ? "f" : Character(conversion), precision: precision ?? 6,
+          alternate: isAlternate)
       } else {
         digits = value.isNaN ? "nan" : "inf"
         if ("A"..."Z").contains(conversion) { digits = digits.uppercased() }

@@ -60,6 +60,10 @@ extension Jinja {
     }
 
     private mutating func placeholder() throws {
+      if try scalar() == "%" {
+        at += 1
+        return bytes.append("%")
+      }
       var layout = NumberFormat()
       var named: Value?
       if try scalar() == "(" { named = try mappingItem() }
@@ -87,11 +91,10 @@ extension Jinja {
       try runtime.reserve(bytes: layout.width + (layout.precision ?? 0))
       let conversion = try scalar()
       at += 1
-      if conversion == "%" { return bytes.append("%") }
       let value = try named ?? next()
       if isZeroPadded, layout.alignment == nil, !"sracr".unicodeScalars.contains(conversion) {
         layout.fill = "0"
-        layout.alignment = "="
+        layout.isZeroPadded = true
       }
       try append(convert(value, conversion, layout))
     }

@@ -151,7 +151,7 @@ extension Jinja.Runtime {
       let floor = quotient.rounded(.down)
       quotient = quotient - floor > 0.5 ? floor + 1 : floor
     } else {
-      quotient = x / y < 0 ? -0.0 : 0.0
+      quotient = (x / y).sign == .minus ? -0.0 : 0.0
     }
     return (quotient, remainder)
   }

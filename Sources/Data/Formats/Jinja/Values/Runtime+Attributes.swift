@@ -1,6 +1,7 @@
 extension Jinja.Runtime {
   /// `value.name`: an attribute or method where the type has it, else the item under that key.
   func attribute(_ name: Text, of value: Value) throws -> Value {
+    try charge(bytes: name.byteCount)
     if let found = try member(name, of: value) { return found }
     if case .dict(let dict) = value, let item = dict[name] { return item }
     return .undefined(.init(owner: Self.ownerName(value), name: name))
@@ -12,6 +13,7 @@ extension Jinja.Runtime {
     case .undefined(let undefined): throw undefined.error
     case .dict(let dict):
       // A key that cannot be hashed is only missing, as jinja2 catches the error.
+      try chargeKey(key)
       if let place = try? dict.place(of: key) { return dict.values[place] }
     case .text, .list, .tuple, .range: if let item = try element(key, of: value) { return item }
     default: break
@@ -52,8 +54,7 @@ extension Jinja.Runtime {
   private func member(_ name: Text, of value: Value) throws -> Value? {
     switch value {
     case .undefined(let undefined):
-      if name.string.hasPrefix("__"), name.string.hasSuffix("__") { return nil }
-      throw undefined.error
+      guard Self.specialNames.contains(name.string) else { throw undefined.error }
     case .namespace(let namespace): return namespace[name].map { name.buffer.bytes.first == UInt8(ascii: "_") ? unsafe(name, value) : $0 }
     case .loop(let loop): return try member(name.string, of: loop)
     case .macro(let macro): return try member(name.string, of: macro)

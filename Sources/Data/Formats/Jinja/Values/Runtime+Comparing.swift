@@ -149,9 +149,11 @@ extension Jinja.Runtime {
       guard case .text(let part) = item else {
         throw JinjaError.runtime("'in <string>' requires string as left operand, not \(item.typeName)")
       }
-      try charge(bytes: text.byteCount)
+      try chargeSearch(for: part, in: text)
       return text.contains(part)
-    case .dict(let dict): return try dict.place(of: item) != nil
+    case .dict(let dict):
+      try chargeKey(item)
+      return try dict.place(of: item) != nil
     case .view(let view) where view.part == .keys: return try view.dict.place(of: item) != nil
     case .range(let range):
       guard let index = item.index else {

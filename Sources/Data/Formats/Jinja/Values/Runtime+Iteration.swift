@@ -9,8 +9,13 @@ extension Jinja.Runtime {
     case .list(let box), .tuple(let box): return Self.stream(over: box.items)
     case .dict(let dict): return Self.stream(over: dict.keys)
     case .text(let text):
-      try charge(bytes: text.byteCount)
-      return Self.stream(over: text.characters.map { .text($0) })
+      var place = 0
+      return {
+        guard place < text.byteCount else { return nil }
+        let end = place + text.scalar(at: place).length
+        defer { place = end }
+        return .text(text.window(place..<end).plain)
+      }
     case .range(let range): return Self.stream(count: range.count) { range[$0] }
     case .view(let view): return Self.stream(count: view.dict.count) { try view.item($0) }
     case .iterator(let box): return box.next
@@ -103,6 +108,7 @@ extension Jinja.Runtime {
   private func slice(_ text: Text, _ window: Window) throws -> Text {
     try charge(bytes: window.count)
     if window.step == 1 { return text.scalars(window.start..<max(window.start, window.stop)) }
+    try checkAffords(steps: text.count)
     let characters = text.characters
     var bytes: [UInt8] = []
     for index in window.indices { bytes += characters[index].bytes }

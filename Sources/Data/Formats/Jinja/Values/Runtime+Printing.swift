@@ -145,12 +145,13 @@ extension Unicode.Scalar {
 
   /// Python's `str.isalpha`.
   var isPythonAlphabetic: Bool {
-    switch properties.generalCategory {
+    if isASCII { return ("a"..."z").contains(self) || ("A"..."Z").contains(self) }
+    return switch properties.generalCategory {
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: true
     default: false
     }
   }
 
   /// Python's `str.isalnum`.
-  var isPythonAlphanumeric: Bool { isPythonAlphabetic || properties.numericType != nil }
+  var isPythonAlphanumeric: Bool { isPythonAlphabetic || isASCIIDigit || !isASCII && properties.numericType != nil }
 }

@@ -1,7 +1,12 @@
 extension Jinja.Runtime {
+  /// Charges a search; a long text is searched for in a slower way.
+  func chargeSearch(for wanted: Text, in text: Text) throws {
+    try charge(bytes: wanted.byteCount > Text.shortLength ? 8 * text.byteCount : 2 * text.byteCount)
+  }
+
   /// `text.replace(old, new, limit)` within the budget.
   func replace(_ text: Text, _ old: Text, _ new: Text, limit: Int = -1) throws -> Text {
-    try charge(bytes: 2 * text.byteCount)
+    try chargeSearch(for: old, in: text)
     let growth = new.byteCount - old.byteCount
     if growth > 0 {
       let places = text.occurrences(of: old)

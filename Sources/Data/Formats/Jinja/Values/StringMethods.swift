@@ -3,7 +3,9 @@ extension Jinja {
   enum StringMethods {
     typealias Method = @Sendable (Text, Arguments, Runtime) throws -> Value
 
-    static let table: [String: Method] = changing.merging(cutting) { a, _ in a }.merging(searching) { a, _ in a }.merging(asking) { a, _ in a }
+    static let table: [String: Method] = changing.merging(cutting) { a, _ in a }.merging(searching) { a, _ in a }.merging(asking) { a, _ in
+      a
+    }
 
     /// Methods without arguments that change every character.
     private static func mapping(_ name: String, _ change: @escaping @Sendable (Text) -> Text) -> Method {
@@ -123,11 +125,14 @@ extension Jinja {
         if let separator = bound[0], !separator.isNone {
           let separator = try separator.expectText(name)
           guard !separator.isEmpty else { throw JinjaError.runtime("empty separator") }
+          try runtime.chargeSearch(for: separator, in: text)
+          try runtime.charge(steps: text.occurrences(of: separator))
           parts = atText(text, separator, limit)
         } else {
+          try runtime.checkAffords(steps: text.mostWords)
           parts = atSpace(text, limit)
+          try runtime.charge(steps: parts.count)
         }
-        try runtime.charge(steps: parts.count)
         return try .list(parts.map { .text($0) })
       }
     }
@@ -136,7 +141,7 @@ extension Jinja {
       { text, arguments, runtime in
         let separator = try arguments.positionalOnly(name, 1...1)[0].expectText(name)
         guard !separator.isEmpty else { throw JinjaError.runtime("empty separator") }
-        try runtime.charge(bytes: text.byteCount)
+        try runtime.chargeSearch(for: separator, in: text)
         let empty = text.window(0..<0)
         guard let found = fromRight ? text.lastRange(of: separator) : text.firstRange(of: separator) else {
           return try .tuple(fromRight ? [.text(empty), .text(empty), .text(text)] : [.text(text), .text(empty), .text(empty)])
@@ -154,6 +159,7 @@ extension Jinja {
       "splitlines": { text, arguments, runtime in
         try runtime.charge(bytes: text.byteCount)
         let keeps = try arguments.bind("splitlines", ["keepends"])[0]?.isTrue ?? false
+        try runtime.checkAffords(steps: text.mostWords)
         return try .list(text.lines(keepingEnds: keeps).map { .text($0) })
       },
     ]
@@ -174,7 +180,7 @@ extension Jinja {
       { text, arguments, runtime in
         let bound = try arguments.positionalOnly(name, 1...3)
         let wanted = try bound[0].expectText(name)
-        try runtime.charge(bytes: text.byteCount)
+        try runtime.chargeSearch(for: wanted, in: text)
         let part = try part(of: text, bound)
         let found = part.flatMap {
           last
@@ -214,7 +220,7 @@ extension Jinja {
       "count": { text, arguments, runtime in
         let bound = try arguments.positionalOnly("count", 1...3)
         let wanted = try bound[0].expectText("count")
-        try runtime.charge(bytes: text.byteCount)
+        try runtime.chargeSearch(for: wanted, in: text)
         return .int(try part(of: text, bound).map { text.window($0).occurrences(of: wanted) } ?? 0)
       },
     ]
@@ -223,7 +229,7 @@ extension Jinja {
       { text, arguments, runtime in
         _ = try arguments.positionalOnly(name, 0...0)
         try runtime.charge(bytes: text.byteCount)
-        return .bool(text.isEmpty ? emptyIs : text.scalars.allSatisfy(holds))
+        return .bool(text.isEmpty ? emptyIs : text.allSatisfy(holds))
       }
     }
 

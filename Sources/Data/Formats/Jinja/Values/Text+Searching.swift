@@ -9,7 +9,7 @@ extension Jinja.Text {
     guard length > 0 else { return from..<from }
     if length > Self.shortLength {
       let found = Self.match(
-        length, in: limit - from, wanted: { other.buffer.bytes[other.start + $0] }, text: { buffer.bytes[start + from + $0] })
+        length, of: other.buffer.bytes, from: other.start, in: buffer.bytes, from: start + from, count: limit - from, step: 1)
       return found.map { from + $0..<from + $0 + length }
     }
     let bytes = buffer.bytes
@@ -36,7 +36,7 @@ extension Jinja.Text {
     guard length > 0 else { return limit..<limit }
     if length > Self.shortLength {
       let found = Self.match(
-        length, in: limit - from, wanted: { other.buffer.bytes[other.end - 1 - $0] }, text: { buffer.bytes[start + limit - 1 - $0] })
+        length, of: other.buffer.bytes, from: other.end - 1, in: buffer.bytes, from: start + limit - 1, count: limit - from, step: -1)
       return found.map { limit - $0 - length..<limit - $0 }
     }
     var place = limit - length
@@ -48,26 +48,43 @@ extension Jinja.Text {
   }
 
   /// Up to this length, trying every place is fastest; beyond it a hostile text would make that quadratic.
-  private static let shortLength = 16
+  static let shortLength = 16
 
-  /// Knuth, Morris and Pratt: where `length` bytes first stand among `count`, in linear time.
-  private static func match(_ length: Int, in count: Int, wanted: (Int) -> UInt8, text: (Int) -> UInt8) -> Int? {
-    var borders = [0]
-    borders.reserveCapacity(length)
+  /// Knuth, Morris and Pratt, forwards or (`step` −1) backwards: where `length` bytes first stand among `count`, in linear time.
+  private static func match(
+    _ length: Int, of wanted: [UInt8], from first: Int, in text: [UInt8], from start: Int, count: Int, step: Int
+  ) -> Int? {
+    var borders = [Int32](repeating: 0, count: length)
     var border = 0
     for place in 1..<length {
-      while border > 0, wanted(place) != wanted(border) { border = borders[border - 1] }
-      if wanted(place) == wanted(border) { border += 1 }
-      borders.append(border)
+      let byte = wanted[first + step * place]
+      while border > 0, byte != wanted[first + step * border] { border = Int(borders[border - 1]) }
+      if byte == wanted[first + step * border] { border += 1 }
+      borders[place] = Int32(truncatingIfNeeded: border)
     }
     var matched = 0
     for place in 0..<count {
-      while matched > 0, text(place) != wanted(matched) { matched = borders[matched - 1] }
-      if text(place) == wanted(matched) { matched += 1 }
+      let byte = text[start + step * place]
+      while matched > 0, byte != wanted[first + step * matched] { matched = Int(borders[matched - 1]) }
+      if byte == wanted[first + step * matched] { matched += 1 }
       if matched == length { return place + 1 - length }
     }
     return nil
   }
+
+  /// Whether all code points pass a test.
+  func allSatisfy(_ holds: (Unicode.Scalar) -> Bool) -> Bool {
+    var place = 0
+    while place < byteCount {
+      let (scalar, length) = scalar(at: place)
+      if !holds(scalar) { return false }
+      place += length
+    }
+    return true
+  }
+
+  /// No fewer than the parts that splitting at white space makes.
+  var mostWords: Int { bytes.reduce(1) { $0 + ($1 <= 0x20 || $1 >= 0x80 ? 1 : 0) } }
 
   func matches(_ other: Text, at place: Int) -> Bool {
     guard place >= 0, place + other.byteCount <= byteCount else { return false }
@@ -144,7 +161,7 @@ extension Jinja.Text {
     var rest = stripped(right: false)
     while !rest.isEmpty {
       if parts.count == limit {
-        parts.append(rest.stripped(left: false))
+        parts.append(rest)
         break
       }
       var place = 0
@@ -164,7 +181,7 @@ extension Jinja.Text {
     var rest = stripped(left: false)
     while !rest.isEmpty {
       if parts.count == limit {
-        parts.append(rest.stripped(right: false))
+        parts.append(rest)
         break
       }
       var place = rest.byteCount

@@ -117,7 +117,7 @@ extension Jinja.Text: Hashable {
   }
 
   func hash(into hasher: inout Hasher) {
-    for byte in bytes { hasher.combine(byte) }
+    bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
   }
 
   /// By code points, which for UTF-8 is by bytes.
