@@ -4,7 +4,8 @@ import SwiftletFormats
 
 /// What can be fuzzed. Each target gives the input to the same code that reads users' files, and checks what must hold of the result.
 let targets: [String: @Sendable (UnsafeRawBufferPointer) -> Void] = [
-  "safetensors": safetensors, "json": json, "rows": rows, "yaml": yaml,
+  "safetensors": safetensors, "json": json, "rows": rows, "yaml": yaml, "tokenizer": tokenizer,
+  "sentencepiece": sentencePiece, "encode": encode, "jinja-source": jinjaSource, "jinja-render": jinjaRender,
 ]
 
 /// Even first byte: the input is a file. Odd: it is a header, with its length before it and as many bytes behind it as the second and third

@@ -31,11 +31,11 @@ import Testing
   @Test func aMillionRowsInSeconds() {
     let random = CounterRandom(seed: 2, stream: 1)
     let lengths = (0..<1_000_000).map { Int(random[UInt64($0)] % 3000) }
-    let time = ContinuousClock().measure {
+    let seconds = processorSeconds {
       let packs = Packing.bfd.packs(lengths: lengths, capacity: 4096)
       #expect(packs.count < 380_000)
     }
-    #expect(time < .seconds(20))
+    #expect(seconds < 20)
   }
 
   /// `sft_pipeline.json`, made by TRL's `pack_dataset`: the same packs as multisets.
