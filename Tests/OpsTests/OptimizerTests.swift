@@ -48,6 +48,47 @@ import Testing
   }
 }
 
+/// Optimizers that the fixtures do not have, against seven steps of torch 2.13.0.
+@Suite struct AdamFamilyTests {
+  private typealias Update = (_ parameter: Tensor, _ gradient: Tensor, _ a: Tensor, _ b: Tensor, _ c: Tensor, _ step: Int) -> Void
+
+  private func expect(_ name: String, _ wanted: [Float], _ update: Update) {
+    let gradients: [[Float]] = [
+      [0.1, -0.4, 1.5], [-0.3, 0.2, 0.7], [0.05, 0.6, -0.9], [0.8, -0.1, 0.3], [0.2, 0.25, -0.35], [-0.6, 0.15, 0.45], [0.3, -0.5, 0.1],
+    ]
+    let parameter = Tensor([Float(0.5), -1.25, 2], [3])
+    let (a, b, c) = (Tensor(zeros: [3]), Tensor(zeros: [3]), Tensor(zeros: [3]))
+    for (index, gradient) in gradients.enumerated() { update(parameter, Tensor(gradient, [3]), a, b, c, index + 1) }
+    let found = parameter.array(Float.self)
+    #expect(excess(found, wanted, absolute: 1e-6, relative: 1e-5) <= 0, "\(name): \(found), wanted \(wanted)")
+  }
+
+  @Test func updatesEqualTorch() {
+    expect("Adamax", [0.468726069, -1.21964312, 1.93818605]) {
+      Adamax.update(parameter: $0, gradient: $1, m: $2, largest: $3, step: $5, learningRate: 0.02, weightDecay: 0.1)
+    }
+    expect("NAdam", [0.46032533, -1.2231096, 1.95131123]) {
+      NAdam.update(parameter: $0, gradient: $1, m: $2, v: $3, step: $5, learningRate: 0.02, weightDecay: 0.1)
+    }
+    expect("NAdam, decoupled", [0.464960545, -1.23599291, 1.93958056]) {
+      NAdam.update(parameter: $0, gradient: $1, m: $2, v: $3, step: $5, learningRate: 0.02, weightDecay: 0.1, decoupled: true)
+    }
+    expect("RAdam", [0.488099545, -1.2354635, 1.91115403]) {
+      RAdam.update(parameter: $0, gradient: $1, m: $2, v: $3, step: $5, learningRate: 0.02, weightDecay: 0.1)
+    }
+    expect("RAdam, β₂ 0.9", [0.491853476, -1.25045049, 1.92786705]) {
+      RAdam.update(parameter: $0, gradient: $1, m: $2, v: $3, step: $5, learningRate: 0.02, beta2: 0.9)
+    }
+    expect("Adadelta", [0.492111593, -1.24634278, 1.99286747]) { p, g, a, b, _, _ in
+      Adadelta.update(parameter: p, gradient: g, square: a, moves: b, weightDecay: 0.1)
+    }
+    expect("RMSprop, centred", [-0.52799952, -0.787842095, 0.617329776]) { p, g, a, b, c, _ in
+      RMSprop.update(
+        parameter: p, gradient: g, square: a, mean: b, momentumBuffer: c, learningRate: 0.02, weightDecay: 0.1, momentum: 0.9)
+    }
+  }
+}
+
 /// One optimizer of the fixtures on one parameter.
 private final class OptimizerRun {
   let name: String

@@ -69,4 +69,26 @@ import Testing
     options.process(&logits, previous: [0, 0, 1, 1, 1], promptCount: 3)
     #expect(logits == [1, 0, 1])
   }
+
+  @Test func topPOfALargeVocabularyKeepsWhatSortingKeeps() {
+    for (seed, spread) in [(UInt64(1), Float(1)), (2, 4), (3, 0), (4, 12)] {
+      let logits = Tensor.normal([20_000], standardDeviation: spread, random: Random(seed: seed)).array(Float.self)
+      for p in [Float(0.1), 0.5, 0.9, 0.999] {
+        var found = logits
+        Filter.topP(&found, p)
+        let kept = found.filter { $0 > -.infinity }.count
+        // From the most probable down until the mass is reached, in float64.
+        let total = logits.reduce(0.0) { $0 + exp(Double($1)) }
+        var (mass, wanted) = (0.0, 0)
+        for value in logits.sorted(by: >) where mass < Double(p) {
+          mass += exp(Double(value)) / total
+          wanted += 1
+        }
+        #expect(abs(kept - wanted) <= 1 + wanted / 500, "spread \(spread), p \(p): \(kept) kept, \(wanted) wanted")
+        let least = found.filter { $0 > -.infinity }.min() ?? 0
+        let removed = logits.indices.filter { found[$0] == -.infinity }.map { logits[$0] }
+        #expect(removed.allSatisfy { $0 <= least })
+      }
+    }
+  }
 }

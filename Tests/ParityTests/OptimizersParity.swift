@@ -148,7 +148,50 @@ private struct SomeOptimizer {
       step = { parameter, gradient, _ in
         Muon.update(
           parameter: parameter, gradient: gradient, momentumBuffer: buffer, learningRate: rate, weightDecay: decay,
-          momentum: number("momentum"), nesterov: flag("nesterov"), epsilon: number("eps"), steps: settings["ns_steps"]?.int ?? 5)
+          momentum: number("momentum"), nesterov: flag("nesterov"), epsilon: number("eps"), steps: settings["ns_steps"]?.int ?? 5,
+          rule: settings["adjust_lr_fn"]?.string == "match_rms_adamw" ? .matchRMSAdamW : .original)
+      }
+    default:
+      guard let step = Self.adamFamily(name, settings, shape) else { return nil }
+      self.step = step
+    }
+  }
+
+  private static func adamFamily(_ name: String, _ settings: JSON, _ shape: Shape) -> ((Tensor, Tensor, Int) -> Void)? {
+    func number(_ key: String, _ standard: Double = 0) -> Float { Float(settings[key]?.double ?? standard) }
+    let (rate, decay, epsilon) = (number("lr"), number("weight_decay"), number("eps"))
+    let decoupled = settings["decoupled_weight_decay"]?.bool ?? false
+    let betas = settings["betas"]?.flatFloats ?? [0.9, 0.999]
+    let (first, second) = (Tensor(zeros: shape), Tensor(zeros: shape))
+    switch name.prefix(while: { $0 != "_" }) {
+    case "adamax":
+      return {
+        Adamax.update(
+          parameter: $0, gradient: $1, m: first, largest: second, step: $2, learningRate: rate, beta1: betas[0], beta2: betas[1],
+          epsilon: epsilon, weightDecay: decay)
+      }
+    case "nadam", "nadamw":
+      return {
+        NAdam.update(
+          parameter: $0, gradient: $1, m: first, v: second, step: $2, learningRate: rate, beta1: betas[0], beta2: betas[1],
+          epsilon: epsilon, weightDecay: decay, momentumDecay: settings["momentum_decay"]?.double ?? 4e-3, decoupled: decoupled)
+      }
+    case "radam", "radamw":
+      return {
+        RAdam.update(
+          parameter: $0, gradient: $1, m: first, v: second, step: $2, learningRate: rate, beta1: betas[0], beta2: betas[1],
+          epsilon: epsilon, weightDecay: decay, decoupled: decoupled)
+      }
+    case "adadelta":
+      return { parameter, gradient, _ in
+        Adadelta.update(
+          parameter: parameter, gradient: gradient, square: first, moves: second, learningRate: rate, rho: number("rho", 0.9),
+          epsilon: epsilon, weightDecay: decay)
+      }
+    case "lion":
+      return { parameter, gradient, _ in
+        Lion.update(
+          parameter: parameter, gradient: gradient, m: first, learningRate: rate, beta1: betas[0], beta2: betas[1], weightDecay: decay)
       }
     default: return nil
     }
@@ -157,7 +200,8 @@ private struct SomeOptimizer {
   /// PyTorch's, which has `beta2_decay`, or transformers'.
   private static func adafactor(_ settings: JSON, _ shape: Shape) -> (Tensor, Tensor, Int) -> Void {
     func number(_ key: String, _ standard: Double = 0) -> Float { Float(settings[key]?.double ?? standard) }
-    let state = Adafactor.State(for: shape)
+    let beta1 = settings["beta1"]?.double.map(Float.init)
+    let state = Adafactor.State(for: shape, hasFirstMoment: beta1 != nil)
     let epsilon = (settings["eps"]?.array ?? []).map { $0.double.map(Float.init) }
     if settings["beta2_decay"] != nil {
       return {
@@ -170,7 +214,7 @@ private struct SomeOptimizer {
       Adafactor.updateHF(
         parameter: $0, gradient: $1, state: state, step: $2, learningRate: settings["lr"]?.double.map(Float.init),
         epsilon: ((epsilon.first ?? nil) ?? 1e-30, (epsilon.last ?? nil) ?? 1e-3), clipThreshold: number("clip_threshold", 1),
-        decayRate: number("decay_rate", -0.8), weightDecay: number("weight_decay"),
+        decayRate: number("decay_rate", -0.8), beta1: beta1, weightDecay: number("weight_decay"),
         scaleParameter: settings["scale_parameter"]?.bool ?? true, warmup: settings["warmup_init"]?.bool ?? false)
     }
   }

@@ -19,7 +19,7 @@ public func checkpointed(_ x: Tensor, keeping placement: SavePlacement = .device
     let box = GradientBox()
     let input = context.needs[0] ? inner.watch(context.saved[0], for: box) : inner.carry(context.saved[0])
     let replayed = body(input)
-    // Given away: ops add to a gradient in place where they own it alone, and then round otherwise than when they make a new one.
+    // Given away, so that ops may write into it.
     inner.backward(from: replayed, seed: consume gradient)
     return [box.gradient]
   }[0]

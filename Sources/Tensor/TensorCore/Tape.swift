@@ -73,14 +73,15 @@ public struct BackwardContext {
     return taken
   }
 
-  /// Memory for the gradient of input `index`: what has already arrived for it, to be added to (`accumulate` true), where it is owned
-  /// alone; else new memory with undefined contents. The rule returns the tensor as that input's gradient.
+  /// Memory for the gradient of input `index`: what has already arrived for it, to be added to (`accumulate` true); where nothing has, new
+  /// memory with undefined contents. The rule returns the tensor as that input's gradient.
+  ///
+  /// What is not owned alone is copied, and still added to: an op's rounding must not depend on who else holds a gradient.
   public mutating func destination(_ index: Int, _ shape: Shape, part: MemoryPart = .activations) -> (tensor: Tensor, accumulate: Bool) {
     var taken: Tensor?
     swap(&taken, &arrived[index])
     if var sum = consume taken {
-      if sum.isUniquelyOwned() { return (sum, true) }
-      arrived[index] = sum
+      return (sum.isUniquelyOwned() ? sum : sum.copied(part: part), true)
     }
     return (Tensor(uninitialized: shape, part: part), false)
   }

@@ -17,13 +17,23 @@ extension SelfCheck {
         return [parityResult] + gradients.run()
       }
     },
-    SelfCheck("loraLinear") { loraChecks(dropout: nil, magnitude: false) },
+    SelfCheck("loraLinear") { loraChecks(dropout: nil) },
     SelfCheck("loraLinear with dropout") {
-      loraChecks(dropout: Dropout(probability: 0.3, random: Random(seed: 9)), magnitude: false)
+      loraChecks(dropout: Dropout(probability: 0.3, random: Random(seed: 9)))
+    },
+    SelfCheck("loraLinear with magnitude") {
+      // The norm that DoRA divides by has no gradient, so differences in A and B would not see what backward gives: x, bias and magnitude.
+      [nil, Dropout(probability: 0.3, random: Random(seed: 9))].flatMap { dropout in
+        let (weight, a, b) = (normal(2, [33, 40], scale: 0.2), normal(4, [3, 40], scale: 0.3), normal(5, [33, 3], scale: 0.3))
+        return GradientCheck("loraLinear with magnitude", [normal(1, [17, 40]), normal(3, [33]), normal(6, [33])]) {
+          let lora = LoRAOperands(a: a, b: b, scale: 0.5, dropout: dropout, magnitude: $0[2])
+          return [loraLinear($0[0], weight, bias: $0[1], lora: lora)]
+        }.run()
+      }
     },
   ]
 
-  private static func loraChecks(dropout: Dropout?, magnitude: Bool) -> [CheckResult] {
+  private static func loraChecks(dropout: Dropout?) -> [CheckResult] {
     [(8, 64, 32, 4), (33, 127, 65, 3), (1, 48, 16, 8), (0, 16, 8, 2)].flatMap { (rows, inputs, outputs, rank) -> [CheckResult] in
       let weight = normal(2, [outputs, inputs], scale: 0.2)
       let inputs = [

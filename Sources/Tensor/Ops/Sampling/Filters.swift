@@ -1,3 +1,4 @@
+import CPlatform
 import Foundation
 
 /// Processors that look at the distribution alone. All work on one row of logits, in place; a removed token has −∞. `keep` tokens at least
@@ -19,13 +20,31 @@ public enum Filter {
   }
 
   /// Keeps the smallest set of most probable tokens whose probabilities reach `p` (Holtzman et al., 2020).
+  ///
+  /// Probabilities are summed from the least one up, as in transformers. Only the tokens near the border are sorted: those of smaller binary
+  /// exponents are summed exponent by exponent, which makes the time linear in the vocabulary.
   public static func topP(_ logits: inout [Float], _ p: Float, keep: Int = 1) {
     guard p < 1, !logits.isEmpty else { return }
-    let order = logits.indices.filter { logits[$0] > -.infinity }.sorted { (logits[$0], $1) < (logits[$1], $0) }
-    let probabilities = softmax(order.map { logits[$0] })
-    var total: Float = 0
+    let probabilities = softmax(logits)
+    var (sums, counts) = ([Double](repeating: 0, count: 256), [Int](repeating: 0, count: 256))
+    for value in probabilities {
+      sums[Int(value.exponentBitPattern)] += Double(value)
+      counts[Int(value.exponentBitPattern)] += 1
+    }
+    // A margin for the rounding of the sums keeps the border among the sorted.
+    let mass = Double(1 - p) - 1e-4
+    var (first, below, removed) = (0, 0.0, 0)
+    while first < 255, below + sums[first] < mass, removed + counts[first] <= logits.count - keep {
+      below += sums[first]
+      removed += counts[first]
+      first += 1
+    }
+    for i in logits.indices where Int(probabilities[i].exponentBitPattern) < first { logits[i] = -.infinity }
+    let order = logits.indices.filter { Int(probabilities[$0].exponentBitPattern) >= first }
+      .sorted { (probabilities[$0], logits[$0], $1) < (probabilities[$1], logits[$1], $0) }
+    var total = Float(below)
     for (place, id) in order.enumerated() {
-      total += probabilities[place]
+      total += probabilities[id]
       if total > 1 - p || place >= order.count - keep { break }
       logits[id] = -.infinity
     }
@@ -98,15 +117,17 @@ public enum Filter {
 
   static func softmax(_ logits: [Float]) -> [Float] {
     let most = logits.max() ?? 0
-    var result = logits.map { Foundation.exp($0 - most) }
-    let total = Float(result.reduce(0.0) { $0 + Double($1) })
-    for i in result.indices { result[i] /= total }
+    var result = logits
+    result.withUnsafeMutableBufferPointer { values in
+      guard let start = values.baseAddress else { return }
+      swiftlet_exponentials(start, most, 1, values.count)
+      swiftlet_scale(start, 1 / swiftlet_sum(start, values.count), start, values.count)
+    }
     return result
   }
 
   static func logProbabilities(_ logits: [Float]) -> [Float] {
-    let most = logits.max() ?? 0
-    let lse = most + Float(Foundation.log(logits.reduce(0.0) { $0 + Double(Foundation.exp($1 - most)) }))
+    let lse = logits.withUnsafeBufferPointer { $0.baseAddress.map { swiftlet_log_sum($0, logits.count) } ?? 0 }
     return logits.map { $0 - lse }
   }
 }

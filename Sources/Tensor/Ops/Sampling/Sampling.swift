@@ -88,12 +88,11 @@ func mostProbable(_ logits: [Float]) -> Int {
 
 /// The token at `point` ∈ [0, 1) of the cumulative distribution, tokens in ascending order.
 private func draw(_ logits: [Float], at point: Float) -> Int {
-  let most = logits.max() ?? 0
-  let weights = logits.map { Double(Foundation.exp($0 - most)) }
-  let goal = Double(point) * weights.reduce(0, +)
+  let weights = Filter.softmax(logits)
+  let goal = Double(point) * weights.reduce(0.0) { $0 + Double($1) }
   var (total, last) = (0.0, 0)
   for (id, weight) in weights.enumerated() where weight > 0 {
-    total += weight
+    total += Double(weight)
     last = id
     if total > goal { break }
   }
