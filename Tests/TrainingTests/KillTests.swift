@@ -5,9 +5,9 @@ import TestSupport
 import Testing
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #else
-import Darwin
+  import Darwin
 #endif
 
 extension TrainingTests {
@@ -83,7 +83,9 @@ extension TrainingTests {
     }
 
     private func isSaving(_ folder: String) -> Bool {
-      ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).contains { $0.hasPrefix("checkpoint-") && $0.hasSuffix(".tmp") }
+      ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).contains {
+        $0.hasPrefix("checkpoint-") && $0.hasSuffix(".tmp")
+      }
     }
 
     /// Kills the process at a random moment of a run, or a random moment after a save began. False where it ended before.
