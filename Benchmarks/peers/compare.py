@@ -39,6 +39,10 @@ def row(name, unit, ours, theirs, note=""):
     print(f"| {name} | {statistics.median(ours):,.1f} | {statistics.median(theirs):,.1f} | {unit} | {ratio:.2f} | {note} |", flush=True)
 
 
+def speed(runs):
+    return [lines[-1]["tokens_per_second"] for lines, _ in runs]
+
+
 print("| what | Swiftlet | peer | unit | ratio (median of pairs) | peer is |\n| --- | --- | --- | --- | --- | --- |", flush=True)
 if "matmul" in options.only:
     shapes = ["1024x1024x1024", "512x4096x4096", "2048x2048x768", "2048x768x2048"]
@@ -52,7 +56,6 @@ if "train" in options.only:
     for _ in range(options.pairs):
         ours.append(run([options.swiftlet, "bench", "--train", config, "--batch", "4", "--length", "512", "--json", "--quiet"]))
         theirs.append(peer("train_peer.py", config))
-    speed = lambda runs: [lines[-1]["tokens_per_second"] for lines, _ in runs]
     row("LoRA SFT, Llama 110 M, 4×512", "tokens/s", speed(ours), speed(theirs), "transformers + PEFT")
     row("the same, peak of the process", "MB", [m / 1e6 for _, m in ours], [m / 1e6 for _, m in theirs], "transformers + PEFT")
 if "decode" in options.only:
