@@ -11,9 +11,9 @@ let strict: [SwiftSetting] = [
 ]
 
 /// A library module: `Swiftlet` + the last word of its folder.
-func module(_ path: String, uses: [Target.Dependency] = []) -> Target {
+func module(_ path: String, uses: [Target.Dependency] = [], kernels: [String] = []) -> Target {
   let name = "Swiftlet" + path.split(separator: "/").last!
-  return .target(name: name, dependencies: uses, path: "Sources/" + path, swiftSettings: strict)
+  return .target(name: name, dependencies: uses, path: "Sources/" + path, exclude: kernels, swiftSettings: strict)
 }
 
 func example(_ name: String) -> Target {
@@ -40,10 +40,16 @@ let package = Package(
     // Platform: what the machine gives
     .target(name: "CPlatform", path: "Sources/Platform/CPlatform"),
     module("Platform/CPU", uses: ["CPlatform"]),
+    module("Platform/CUDA", uses: ["CPlatform", "SwiftletCPU"]),
 
     // Tensor: what an array of numbers is
-    module("Tensor/TensorCore", uses: ["SwiftletCPU"]),
-    module("Tensor/Ops", uses: ["CPlatform", "SwiftletCPU", "SwiftletTensorCore"]),
+    .target(name: "CKernels", path: "Sources/Tensor/CKernels"),  // the rooms' CUDA sources, embedded
+    module("Tensor/TensorCore", uses: ["CKernels", "SwiftletCPU", "SwiftletCUDA"]),
+    module(
+      "Tensor/Ops", uses: ["CPlatform", "SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore"],
+      kernels: [
+        "Common/numbers.cuh"
+      ]),
     module("Tensor/OpChecks", uses: ["SwiftletTensorCore", "SwiftletOps"]),
 
     // Data: bytes and text; knows no device

@@ -1,0 +1,14 @@
+#include "ckernels.h"
+
+#pragma clang diagnostic ignored "-Wc23-extensions"
+
+// One line a file, and its row in the table below.
+static const unsigned char numbers_cuh[] = {
+#embed "../Ops/Common/numbers.cuh"
+};
+
+#define ROW(name, text) {name, text, sizeof(text)}
+const swiftlet_kernel_file swiftlet_kernel_files[] = {
+    ROW("numbers.cuh", numbers_cuh),
+};
+const size_t swiftlet_kernel_file_count = sizeof(swiftlet_kernel_files) / sizeof(swiftlet_kernel_files[0]);

@@ -1,0 +1,83 @@
+// Number formats, 16-byte packs and reductions that all kernels share. NVRTC has no CUDA headers here, so bf16 and fp16 are bit patterns.
+#pragma once
+
+typedef unsigned char uint8;
+typedef unsigned short uint16;
+typedef unsigned int uint32;
+typedef unsigned long long uint64;
+typedef long long int64;
+
+struct alignas(2) bf16 { uint16 bits; };
+struct alignas(2) half16 { uint16 bits; };
+
+__device__ __forceinline__ float to_float(float x) { return x; }
+__device__ __forceinline__ float to_float(bf16 x) { return __uint_as_float(uint32(x.bits) << 16); }
+__device__ __forceinline__ float to_float(half16 x) {
+  float y;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+  return y;
+}
+
+template <class T> __device__ __forceinline__ T from_float(float x);
+template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
+template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) {
+#if __CUDA_ARCH__ >= 800
+  bf16 y;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+  return y;
+#else
+  uint32 word = __float_as_uint(x);
+  bool is_nan = (word & 0x7fffffffu) > 0x7f800000u;
+  return bf16{uint16(is_nan ? (word >> 16) | 0x40u : (word + 0x7fffu + ((word >> 16) & 1u)) >> 16)};
+#endif
+}
+template <> __device__ __forceinline__ half16 from_float<half16>(float x) {
+  half16 y;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+  return y;
+}
+
+// 16 bytes of T, moved by one instruction.
+template <class T> struct alignas(16) Pack {
+  static constexpr int count = 16 / sizeof(T);
+  T v[count];
+};
+template <class T> __device__ __forceinline__ Pack<T> load_pack(const T *p) { return *reinterpret_cast<const Pack<T> *>(p); }
+template <class T> __device__ __forceinline__ void store_pack(T *p, const Pack<T> &x) { *reinterpret_cast<Pack<T> *>(p) = x; }
+
+__device__ __forceinline__ float warp_sum(float x) {
+#pragma unroll
+  for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
+  return x;
+}
+__device__ __forceinline__ float warp_max(float x) {
+#pragma unroll
+  for (int step = 16; step > 0; step >>= 1) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
+  return x;
+}
+
+// The sum over a block of THREADS threads, the same bits in every thread. All threads call it.
+template <int THREADS> __device__ __forceinline__ float block_sum(float x) {
+  static_assert(THREADS % 32 == 0, "whole warps");
+  __shared__ float parts[THREADS / 32];
+  x = warp_sum(x);
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
+  __syncthreads();
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < THREADS / 32; i++) sum += parts[i];
+  __syncthreads();
+  return sum;
+}
+template <int THREADS> __device__ __forceinline__ float block_max(float x) {
+  static_assert(THREADS % 32 == 0, "whole warps");
+  __shared__ float parts[THREADS / 32];
+  x = warp_max(x);
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
+  __syncthreads();
+  float best = parts[0];
+#pragma unroll
+  for (int i = 1; i < THREADS / 32; i++) best = fmaxf(best, parts[i]);
+  __syncthreads();
+  return best;
+}
