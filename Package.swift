@@ -48,7 +48,8 @@ let package = Package(
     module(
       "Tensor/Ops", uses: ["CPlatform", "SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore"],
       kernels: [
-        "Common/numbers.cuh"
+        "Common/numbers.cuh", "Common/rows.cuh",
+        "Elementwise/Elementwise.cu",
       ]),
     module("Tensor/OpChecks", uses: ["SwiftletTensorCore", "SwiftletOps"]),
 

@@ -6,9 +6,17 @@
 static const unsigned char numbers_cuh[] = {
 #embed "../Ops/Common/numbers.cuh"
 };
+static const unsigned char rows_cuh[] = {
+#embed "../Ops/Common/rows.cuh"
+};
+static const unsigned char Elementwise_cu[] = {
+#embed "../Ops/Elementwise/Elementwise.cu"
+};
 
 #define ROW(name, text) {name, text, sizeof(text)}
 const swiftlet_kernel_file swiftlet_kernel_files[] = {
     ROW("numbers.cuh", numbers_cuh),
+    ROW("rows.cuh", rows_cuh),
+    ROW("Elementwise.cu", Elementwise_cu),
 };
 const size_t swiftlet_kernel_file_count = sizeof(swiftlet_kernel_files) / sizeof(swiftlet_kernel_files[0]);

@@ -6,6 +6,9 @@ typedef unsigned short uint16;
 typedef unsigned int uint32;
 typedef unsigned long long uint64;
 typedef long long int64;
+typedef int int32;
+// -DT=float would break NVRTC's own `template <typename T>`: a kernel's element types are given by names that are no keywords.
+typedef float float32;
 
 struct alignas(2) bf16 { uint16 bits; };
 struct alignas(2) half16 { uint16 bits; };
