@@ -3,6 +3,7 @@
 
 #include "cplatform_convert.h"
 #include "cplatform_cpuid.h"
+#include "cplatform_cuda.h"
 #include "cplatform_gemm.h"
 #include "cplatform_memory.h"
 #include "cplatform_parallel.h"
