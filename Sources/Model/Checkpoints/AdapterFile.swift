@@ -86,7 +86,7 @@ public enum AdapterFile {
     guard let lora = model.lora else { throw CheckpointError(folder, "the model has no adapter to save") }
     try FolderFiles.makeFolder(folder)
     let entries = model.adapterFileParameters.map { parameter in
-      TensorEntry(name: prefix + parameter.name, shape: parameter.shape, dtype: .float32) { parameter.value.float32 }
+      TensorEntry(name: prefix + parameter.name, shape: parameter.shape, dtype: .float32) { parameter.hostValue.float32 }
     }
     for entry in entries { try Finite.check(try entry.make(), entry.name) }
     try TensorFiles.write(entries.sorted { $0.name < $1.name }, to: FolderFiles.join(folder, tensorsName))

@@ -9,7 +9,7 @@ extension LoRAAdapter {
   ///   - isEmbedding: whether the weight is a table `[vocabulary, dimension]`, whose update is `(B A)ᵀ`.
   func merged(_ weight: Tensor, isEmbedding: Bool) -> Tensor {
     let result = sum(weight, isEmbedding: isEmbedding)
-    if let magnitude { rescale(result, magnitude.value, columns: isEmbedding) }
+    if let magnitude { rescale(result, magnitude.hostValue, columns: isEmbedding) }
     return result
   }
 

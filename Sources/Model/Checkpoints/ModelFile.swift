@@ -132,7 +132,7 @@ private final class SavePlan {
       ? nil : source.flatMap { $0.shape(parameter.name) == parameter.shape.dimensions ? parameter.name : nil }
     let base: () throws -> Tensor = { [source] in
       if let stored, let source { return try source.tensor(stored) }
-      return parameter.value
+      return parameter.hostValue
     }
     let dtype = try format?.dtype ?? base().dtype
     if isOwn && isMerge { changed += 1 }

@@ -5,7 +5,7 @@ extension LoRAAdapter {
   /// `W + scale · B A` in float32; of a table `[vocabulary, dimension]`, whose update is `(B A)ᵀ`. Sums in float32, rank innermost.
   package func sum(_ weight: Tensor, isEmbedding: Bool) -> Tensor {
     let result = weight.converted(to: .float32, part: .workspace)
-    let (left, right) = isEmbedding ? (a.value.transposed, b.value.transposed) : (b.value, a.value)
+    let (left, right) = isEmbedding ? (a.hostValue.transposed, b.hostValue.transposed) : (b.hostValue, a.hostValue)
     addProduct(left, right, scale, into: result)
     return result
   }

@@ -1,4 +1,3 @@
-import SwiftletOps
 import SwiftletTensorCore
 
 /// A named tensor of a model: its value, whether it is trained, and the gradient that has gathered so far.
@@ -16,6 +15,9 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   /// Goes up with every change of the value, so that caches know what older weights computed.
   public private(set) var version = 0
   private var stored: Tensor?
+  /// The format in which passes on a GPU read a trained value; nil for the value's own.
+  private var computeType: DType?
+  private var rounded: (version: Int, value: Tensor)?
 
   /// A parameter; without a value it has only a shape.
   /// - Precondition: the value has the shape.
@@ -45,11 +47,37 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     }
   }
 
-  /// The value for use in a pass: a leaf of `tape` where trainable, otherwise plain.
+  /// The value for use in a pass: a leaf of `tape` where trainable, otherwise plain. On a GPU a trained value is given rounded to the
+  /// format that the model computes in; its gradient is float32 all the same.
   public func tensor(on tape: Tape?) -> Tensor {
+    let value = computeValue
     guard isTrainable, let tape else { return value }
     return tape.watch(value, for: self)
   }
+
+  private var computeValue: Tensor {
+    let value = value
+    guard let computeType, value.device.isCUDA, isTrainable, value.dtype != computeType else { return value }
+    if let rounded, rounded.version == version { return rounded.value }
+    let copy = rounded?.value ?? Tensor(uninitialized: shape, computeType, part: .adapter, on: value.device)
+    copy.assignCast(of: value)
+    rounded = (version, copy)
+    return copy
+  }
+
+  /// Moves the value to `device`; passes there compute in `computeType`. A frozen float32 or 16-bit matrix is rounded to that format.
+  public func move(to device: Device, computing computeType: DType) {
+    guard let stored else { return }
+    self.computeType = computeType
+    rounded = nil
+    let isMatrix = shape.rank > 1
+    let value = !isTrainable && isMatrix && device.isCUDA && stored.dtype != computeType ? stored.converted(to: computeType) : stored
+    self.stored = value.moved(to: device, part: isTrainable ? .adapter : .weights)
+    gradient = nil
+  }
+
+  /// The value in host memory: the value itself, or a copy of what lies on a GPU.
+  public var hostValue: Tensor { value.moved(to: .cpu, part: .workspace) }
 
   /// Makes the value a float32 tensor of its own (where there is one) and asks for gradients from now on.
   public func makeTrainable() {
@@ -83,8 +111,6 @@ public final class Parameter: GradientSink, @unchecked Sendable {
       self.gradient = new.isUniquelyOwned() ? new : new.copied(part: .gradients)
       return
     }
-    precondition(gradient.count == new.count, "\(name): gradients of shapes \(gradient.shape) and \(new.shape) meet")
-    let (into, from) = (gradient.floats, new.floats)
-    forElements(into.count) { range in for i in range { into[i] += from[i] } }
+    gradient.add(new)
   }
 }

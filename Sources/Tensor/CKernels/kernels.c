@@ -14,9 +14,11 @@ static const unsigned char Elementwise_cu[] = {
 };
 
 #define ROW(name, text) {name, text, sizeof(text)}
-const swiftlet_kernel_file swiftlet_kernel_files[] = {
+static const swiftlet_kernel_file files[] = {
     ROW("numbers.cuh", numbers_cuh),
     ROW("rows.cuh", rows_cuh),
     ROW("Elementwise.cu", Elementwise_cu),
 };
-const size_t swiftlet_kernel_file_count = sizeof(swiftlet_kernel_files) / sizeof(swiftlet_kernel_files[0]);
+
+const swiftlet_kernel_file *swiftlet_kernel_file_at(size_t index) { return &files[index]; }
+size_t swiftlet_kernel_file_count(void) { return sizeof(files) / sizeof(files[0]); }

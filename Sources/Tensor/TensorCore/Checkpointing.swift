@@ -15,7 +15,7 @@ public func checkpointed(_ x: Tensor, keeping placement: SavePlacement = .device
   let output = body(x.detached)
   return trace.tape.record("checkpointed", [x], saving: [x], outputs: [output], always: true) { context in
     guard let gradient = context.take() else { return [nil] }
-    let inner = Tape()
+    let inner = Tape(isReplay: true)
     let box = GradientBox()
     let input = context.needs[0] ? inner.watch(context.saved[0], for: box) : inner.carry(context.saved[0])
     let replayed = body(input)

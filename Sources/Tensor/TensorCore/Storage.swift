@@ -1,27 +1,56 @@
 import SwiftletCPU
+import SwiftletCUDA
 
-/// Bytes that tensors look at; given back when the last tensor lets go.
+/// Bytes that tensors look at, in host memory or on a GPU; given back when the last tensor lets go.
 ///
 /// `@unchecked Sendable`: the address never changes; whoever writes must hold the only reference or order the accesses itself.
 public final class Storage: @unchecked Sendable {
-  /// The first byte, aligned to 64 unless the bytes are a view of a file.
-  public let pointer: UnsafeMutableRawPointer
+  /// Where the bytes lie.
+  public let device: Device
   /// Size in bytes.
   public let byteCount: Int
   private let part: MemoryPart?
   private let owner: AnyObject?
+  private let host: UnsafeMutableRawPointer?
+  private let gpu: CUDADevice?
+  private var onDevice = DevicePointer.null
+  private var deferred: ((DevicePointer) -> Void)?
 
-  /// Allocates host memory, contents undefined, counted under `part`.
-  public init(byteCount: Int, part: MemoryPart) {
-    pointer = HostMemory.allocate(byteCount, part: part)
+  /// Allocates memory, contents undefined, counted under `part`. On a GPU it is ordered with the device's computation, and a failure
+  /// surfaces at the device's next check.
+  public init(byteCount: Int, part: MemoryPart, on device: Device = .cpu) {
+    self.device = device
     self.byteCount = byteCount
     self.part = part
     owner = nil
+    if device == .cpu {
+      host = HostMemory.allocate(byteCount, part: part)
+      gpu = nil
+    } else {
+      let gpu = device.gpu
+      host = nil
+      self.gpu = gpu
+      onDevice = gpu.allocate(byteCount, part: part)
+    }
+  }
+
+  /// Memory on a GPU that is neither allocated nor written before someone asks for its address: `body` then fills it. What nobody reads
+  /// (the output of a block that backward replays) costs nothing.
+  public init(deferredOn device: Device, byteCount: Int, part: MemoryPart, _ body: @escaping (DevicePointer) -> Void) {
+    self.device = device
+    self.byteCount = byteCount
+    self.part = part
+    owner = nil
+    host = nil
+    gpu = device.gpu
+    deferred = body
   }
 
   /// A view of bytes that `owner` keeps alive, for example a mapped file. Such bytes are never written.
   public init(viewing pointer: UnsafeMutableRawPointer, byteCount: Int, owner: AnyObject) {
-    self.pointer = pointer
+    device = .cpu
+    host = pointer
+    gpu = nil
     self.byteCount = byteCount
     part = nil
     self.owner = owner
@@ -30,10 +59,34 @@ public final class Storage: @unchecked Sendable {
   /// No bytes at all.
   static let empty = Storage(byteCount: 0, part: .workspace)
 
+  /// The first byte in host memory, aligned to 64 unless the bytes are a view of a file.
+  /// - Precondition: the bytes lie in host memory.
+  public var pointer: UnsafeMutableRawPointer {
+    guard let host else { preconditionFailure("the host cannot read memory of \(device): move the tensor first") }
+    return host
+  }
+
+  /// The first byte on the GPU.
+  /// - Precondition: the bytes lie on a GPU.
+  public var address: DevicePointer {
+    guard let gpu else { preconditionFailure("a tensor on a GPU is wanted, this one lies in host memory") }
+    if let body = deferred {
+      deferred = nil
+      onDevice = gpu.allocate(byteCount, part: part ?? .workspace)
+      body(onDevice)
+    }
+    return onDevice
+  }
+
   /// Whether the bytes belong to someone else and must not be written.
   public var isView: Bool { part == nil }
 
   deinit {
-    if let part { HostMemory.free(pointer, bytes: byteCount, part: part) }
+    guard let part else { return }
+    if let host {
+      HostMemory.free(host, bytes: byteCount, part: part)
+    } else if let gpu, onDevice != .null {
+      gpu.free(onDevice, bytes: byteCount, part: part)
+    }
   }
 }

@@ -77,13 +77,15 @@ public struct BackwardContext {
   /// memory with undefined contents. The rule returns the tensor as that input's gradient.
   ///
   /// What is not owned alone is copied, and still added to: an op's rounding must not depend on who else holds a gradient.
-  public mutating func destination(_ index: Int, _ shape: Shape, part: MemoryPart = .activations) -> (tensor: Tensor, accumulate: Bool) {
+  public mutating func destination(
+    _ index: Int, _ shape: Shape, _ dtype: DType = .float32, part: MemoryPart = .activations, on device: Device = .cpu
+  ) -> (tensor: Tensor, accumulate: Bool) {
     var taken: Tensor?
     swap(&taken, &arrived[index])
     if var sum = consume taken {
       return (sum.isUniquelyOwned() ? sum : sum.copied(part: part), true)
     }
-    return (Tensor(uninitialized: shape, part: part), false)
+    return (Tensor(uninitialized: shape, dtype, part: part, on: device), false)
   }
 }
 
@@ -127,8 +129,12 @@ public final class Tape {
   private var sinks: [Int: any GradientSink] = [:]
   private var watched: [ObjectIdentifier: Int] = [:]
 
+  /// Whether this tape records a replay inside a backward pass: the value of the replay's own output is then wanted by nobody, and an op
+  /// may put off computing an output (`Storage(deferredOn:)`).
+  public let isReplay: Bool
+
   /// An empty tape.
-  public init() {}
+  public init(isReplay: Bool = false) { self.isReplay = isReplay }
 
   /// Bytes that the recorded nodes keep alive for backward, each storage once.
   public var savedBytes: Int {
@@ -228,7 +234,7 @@ public final class Tape {
   /// second copy of it lives; the parts come in a fixed order.
   public func backward(from output: Tensor, seed: consuming Tensor? = nil) {
     guard let trace = output.trace, trace.tape === self, let slot = trace.slot else { return reset() }
-    deliver(seed ?? Tensor(ones: output.shape), to: slot)
+    deliver(seed ?? Tensor(filled: 1, output.shape, on: output.device), to: slot)
     for index in nodes.indices.reversed() {
       // Out of the list, so that the rule is the only owner of what the node saved.
       var node: Node?
@@ -287,28 +293,6 @@ public final class Tape {
     watched = [:]
     recipes = [:]
     remade = [:]
-  }
-}
-
-/// `a + b` for float32 gradients, written into whichever is owned alone.
-func sum(_ a: consuming Tensor?, _ b: consuming Tensor) -> Tensor {
-  guard var first = consume a else { return b }
-  var second = b
-  precondition(first.count == second.count, "gradients of shapes \(first.shape) and \(second.shape) meet")
-  if !first.isUniquelyOwned() {
-    if second.isUniquelyOwned() { swap(&first, &second) } else { first = first.copied() }
-  }
-  let (into, from) = (first.floats, second.floats)
-  parallelFor(into.count, grain: 1 << 15) { range in
-    for i in range { into[i] += from[i] }
-  }
-  return first
-}
-
-extension Tensor {
-  init(ones shape: Shape) {
-    self.init(uninitialized: shape)
-    floats.initialize(repeating: 1)
   }
 }
 

@@ -1,4 +1,5 @@
 import SwiftletCPU
+import SwiftletCUDA
 
 /// A dense array of numbers in row-major order without gaps: a shape, a format, and a place in a `Storage`.
 ///
@@ -29,22 +30,29 @@ public struct Tensor {
   }
 
   /// New memory, contents undefined.
-  public init(uninitialized shape: Shape, _ dtype: DType = .float32, part: MemoryPart = .activations) {
-    self.init(Storage(byteCount: shape.count * dtype.size, part: part), shape: shape, dtype: dtype)
+  public init(uninitialized shape: Shape, _ dtype: DType = .float32, part: MemoryPart = .activations, on device: Device = .cpu) {
+    self.init(Storage(byteCount: shape.count * dtype.size, part: part, on: device), shape: shape, dtype: dtype)
   }
 
   /// New memory, all zero.
-  public init(zeros shape: Shape, _ dtype: DType = .float32, part: MemoryPart = .activations) {
-    self.init(uninitialized: shape, dtype, part: part)
-    storage.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
+  public init(zeros shape: Shape, _ dtype: DType = .float32, part: MemoryPart = .activations, on device: Device = .cpu) {
+    self.init(uninitialized: shape, dtype, part: part, on: device)
+    fillZero()
   }
 
   /// New memory holding `elements` in row-major order.
   /// - Precondition: there are as many elements as the shape has places.
-  public init<Element: TensorElement>(_ elements: [Element], _ shape: Shape, part: MemoryPart = .activations) {
+  public init<Element: TensorElement>(_ elements: [Element], _ shape: Shape, part: MemoryPart = .activations, on device: Device = .cpu) {
     precondition(elements.count == shape.count, "\(elements.count) elements for shape \(shape)")
-    self.init(uninitialized: shape, Element.dtype, part: part)
-    elements.withUnsafeBytes { if let base = $0.baseAddress { storage.pointer.copyMemory(from: base, byteCount: $0.count) } }
+    self.init(uninitialized: shape, Element.dtype, part: part, on: device)
+    elements.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
+      if device == .cpu {
+        storage.pointer.copyMemory(from: base, byteCount: bytes.count)
+      } else {
+        gpu.copy(from: base, to: address, bytes: bytes.count)
+      }
+    }
   }
 
   /// An empty tensor that stands where another was taken away.
@@ -52,6 +60,15 @@ public struct Tensor {
 
   /// Whether a gradient flows to this tensor.
   public var needsGradient: Bool { trace?.needsGradient ?? false }
+
+  /// Where the elements lie.
+  public var device: Device { storage.device }
+  /// The GPU that holds the elements.
+  /// - Precondition: one does.
+  public var gpu: CUDADevice { storage.device.gpu }
+  /// The first element on the GPU.
+  /// - Precondition: the elements lie on one.
+  public var address: DevicePointer { storage.address + byteOffset }
 
   /// Number of elements.
   public var count: Int { shape.count }
@@ -69,15 +86,41 @@ public struct Tensor {
   /// The elements of a float32 tensor.
   public var floats: UnsafeMutableBufferPointer<Float> { elements(Float.self) }
 
-  /// The one element of a float32 tensor.
+  /// The one element of a float32 tensor. Waits for a GPU.
   public var scalar: Float {
     precondition(count == 1, "one number is wanted of a tensor of shape \(shape)")
-    return withExtendedLifetime(storage) { floats[0] }
+    return array(Float.self)[0]
   }
 
-  /// A copy of the elements as an array.
+  /// A copy of the elements as an array. Waits for a GPU.
   public func array<Element: TensorElement>(_ type: Element.Type = Element.self) -> [Element] {
-    withExtendedLifetime(storage) { Array(elements(type)) }
+    let here = moved(to: .cpu, part: .workspace)
+    return withExtendedLifetime(here.storage) { Array(here.elements(type)) }
+  }
+
+  /// The elements on another device, off tape; the tensor itself where it is there already. Waits for a GPU when it copies to the host.
+  public func moved(to device: Device, part: MemoryPart = .activations) -> Tensor {
+    if device == self.device { return detached }
+    let copy = Tensor(uninitialized: shape, dtype, part: part, on: device)
+    if byteCount == 0 { return copy }
+    switch (self.device, device) {
+    case (.cpu, _): copy.gpu.copy(from: storage.pointer + byteOffset, to: copy.address, bytes: byteCount)
+    case (_, .cpu): gpu.copy(from: address, to: copy.storage.pointer, bytes: byteCount)
+    default:
+      let host = moved(to: .cpu, part: .workspace)
+      return host.moved(to: device, part: part)
+    }
+    return copy
+  }
+
+  /// Zeroes the whole storage.
+  func fillZero() {
+    if storage.byteCount == 0 { return }
+    if device == .cpu {
+      storage.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
+    } else {
+      gpu.fill(storage.address, byte: 0, bytes: storage.byteCount)
+    }
   }
 
   /// The same elements, off tape.
@@ -106,8 +149,13 @@ public struct Tensor {
 
   /// A copy in new memory, off tape.
   public func copied(part: MemoryPart = .activations) -> Tensor {
-    let copy = Tensor(uninitialized: shape, dtype, part: part)
-    copy.storage.pointer.copyMemory(from: storage.pointer + byteOffset, byteCount: byteCount)
+    let copy = Tensor(uninitialized: shape, dtype, part: part, on: device)
+    if byteCount == 0 { return copy }
+    if device == .cpu {
+      copy.storage.pointer.copyMemory(from: storage.pointer + byteOffset, byteCount: byteCount)
+    } else {
+      gpu.copy(from: address, to: copy.address, bytes: byteCount)
+    }
     return copy
   }
 
@@ -116,8 +164,10 @@ public struct Tensor {
     !storage.isView && byteCount == storage.byteCount && isKnownUniquelyReferenced(&storage)
   }
 
-  /// Memory for a float32 result of this shape that is computed from this tensor place by place: the tensor itself where it is owned alone.
+  /// Memory for a result of this shape that is computed from this tensor place by place, in float32 on the CPU, in the tensor's own format
+  /// on a GPU: the tensor itself where it is owned alone.
   public mutating func target() -> Tensor {
-    dtype == .float32 && isUniquelyOwned() ? detached : Tensor(uninitialized: shape)
+    let wanted = device == .cpu ? DType.float32 : dtype
+    return dtype == wanted && isUniquelyOwned() ? detached : Tensor(uninitialized: shape, wanted, on: device)
   }
 }

@@ -1,35 +1,19 @@
-/// Where to compute.
-public enum Device: Hashable, Sendable, CustomStringConvertible {
-  /// The processor.
-  case cpu
-  /// An NVIDIA GPU by number.
-  case cuda(Int)
+import SwiftletCUDA
+import SwiftletTensorCore
 
-  /// Reads `cpu`, `cuda` or `cuda:N`; nil for anything else.
-  public init?(_ text: String) {
-    switch text {
-    case "cpu": self = .cpu
-    case "cuda": self = .cuda(0)
-    default:
-      guard text.hasPrefix("cuda:"), let number = Int(text.dropFirst(5)), number >= 0, !text.contains("+") else { return nil }
-      self = .cuda(number)
-    }
-  }
-
-  /// `cpu` or `cuda:N`.
-  public var description: String {
-    switch self {
-    case .cpu: "cpu"
-    case .cuda(let number): "cuda:\(number)"
-    }
-  }
-
-  /// - Throws: `Failure` where this build cannot compute there.
+extension Device {
+  /// Opens the device.
+  /// - Throws: `Failure` where there is none such, saying what is missing.
   public func check() throws {
-    if case .cuda = self {
-      throw Failure(
-        "no CUDA device", at: "--device \(self)", why: "this build computes on the CPU only", fix: "leave --device out, or say --device cpu"
-      )
+    guard case .cuda(let number) = self else { return }
+    do { _ = try CUDADevice.open(number) } catch {
+      throw Failure("no CUDA device", at: "--device \(self)", why: "\(error)", fix: "leave --device out, or say --device cpu")
     }
+  }
+
+  /// The GPU where a working one is found, else the processor.
+  public static var best: Device {
+    guard CUDADevice.count > 0, (try? CUDADevice.open(0)) != nil else { return .cpu }
+    return .cuda(0)
   }
 }

@@ -12,7 +12,7 @@ typedef struct {
   size_t length;
 } swiftlet_kernel_file;
 
-/// Sources (`.cu`) and the headers that they include (`.cuh`).
-extern const swiftlet_kernel_file swiftlet_kernel_files[];
+/// File `index` of the sources (`.cu`) and the headers that they include (`.cuh`).
+const swiftlet_kernel_file *swiftlet_kernel_file_at(size_t index);
 /// How many there are.
-extern const size_t swiftlet_kernel_file_count;
+size_t swiftlet_kernel_file_count(void);
