@@ -2,8 +2,9 @@ import CKernels
 import SwiftletCUDA
 import Synchronization
 
-/// The embedded CUDA sources by file name.
-private let kernelFiles: [String: UnsafeRawBufferPointer] = {
+// The embedded CUDA sources by file name.
+// Written once, then only read.
+private nonisolated(unsafe) let kernelFiles: [String: UnsafeRawBufferPointer] = {
   var files: [String: UnsafeRawBufferPointer] = [:]
   for index in 0..<swiftlet_kernel_file_count() {
     guard let file = swiftlet_kernel_file_at(index)?.pointee else { continue }
