@@ -7,7 +7,7 @@ typedef unsigned int uint32;
 typedef unsigned long long uint64;
 typedef long long int64;
 typedef int int32;
-// -DT=float would break NVRTC's own `template <typename T>`: a kernel's element types are given by names that are no keywords.
+// Defines and template parameters live in one world: header templates have lower-case parameters. -DT=float would break NVRTC's own `template <typename T>`: a kernel's element types are given by names that are no keywords.
 typedef float float32;
 
 struct alignas(2) bf16 { uint16 bits; };
@@ -59,28 +59,28 @@ __device__ __forceinline__ float warp_max(float x) {
   return x;
 }
 
-// The sum over a block of THREADS threads, the same bits in every thread. All threads call it.
-template <int THREADS> __device__ __forceinline__ float block_sum(float x) {
-  static_assert(THREADS % 32 == 0, "whole warps");
-  __shared__ float parts[THREADS / 32];
+// The sum over a block of `threads` threads, the same bits in every thread. All threads call it.
+template <int threads> __device__ __forceinline__ float block_sum(float x) {
+  static_assert(threads % 32 == 0, "whole warps");
+  __shared__ float parts[threads / 32];
   x = warp_sum(x);
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
   __syncthreads();
   float sum = 0;
 #pragma unroll
-  for (int i = 0; i < THREADS / 32; i++) sum += parts[i];
+  for (int i = 0; i < threads / 32; i++) sum += parts[i];
   __syncthreads();
   return sum;
 }
-template <int THREADS> __device__ __forceinline__ float block_max(float x) {
-  static_assert(THREADS % 32 == 0, "whole warps");
-  __shared__ float parts[THREADS / 32];
+template <int threads> __device__ __forceinline__ float block_max(float x) {
+  static_assert(threads % 32 == 0, "whole warps");
+  __shared__ float parts[threads / 32];
   x = warp_max(x);
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
   __syncthreads();
   float best = parts[0];
 #pragma unroll
-  for (int i = 1; i < THREADS / 32; i++) best = fmaxf(best, parts[i]);
+  for (int i = 1; i < threads / 32; i++) best = fmaxf(best, parts[i]);
   __syncthreads();
   return best;
 }
