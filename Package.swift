@@ -48,8 +48,9 @@ let package = Package(
     module(
       "Tensor/Ops", uses: ["CPlatform", "SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore"],
       kernels: [
-        "Common/numbers.cuh", "Common/rows.cuh",
-        "Elementwise/Elementwise.cu",
+        "Common/numbers.cuh", "Common/philox.cuh", "Common/rows.cuh",
+        "Common/Dropout.cu", "Elementwise/Elementwise.cu", "Embedding/Embedding.cu", "GatedActivation/GatedActivation.cu",
+        "LayerNorm/LayerNorm.cu", "RMSNorm/RMSNorm.cu", "RoPE/RoPE.cu", "Routing/Routing.cu",
       ]),
     module("Tensor/OpChecks", uses: ["SwiftletTensorCore", "SwiftletOps"]),
 

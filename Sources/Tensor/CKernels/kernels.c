@@ -12,12 +12,44 @@ static const unsigned char rows_cuh[] = {
 static const unsigned char Elementwise_cu[] = {
 #embed "../Ops/Elementwise/Elementwise.cu"
 };
+static const unsigned char philox_cuh[] = {
+#embed "../Ops/Common/philox.cuh"
+};
+static const unsigned char Dropout_cu[] = {
+#embed "../Ops/Common/Dropout.cu"
+};
+static const unsigned char Embedding_cu[] = {
+#embed "../Ops/Embedding/Embedding.cu"
+};
+static const unsigned char GatedActivation_cu[] = {
+#embed "../Ops/GatedActivation/GatedActivation.cu"
+};
+static const unsigned char LayerNorm_cu[] = {
+#embed "../Ops/LayerNorm/LayerNorm.cu"
+};
+static const unsigned char RMSNorm_cu[] = {
+#embed "../Ops/RMSNorm/RMSNorm.cu"
+};
+static const unsigned char RoPE_cu[] = {
+#embed "../Ops/RoPE/RoPE.cu"
+};
+static const unsigned char Routing_cu[] = {
+#embed "../Ops/Routing/Routing.cu"
+};
 
 #define ROW(name, text) {name, text, sizeof(text)}
 static const swiftlet_kernel_file files[] = {
     ROW("numbers.cuh", numbers_cuh),
     ROW("rows.cuh", rows_cuh),
     ROW("Elementwise.cu", Elementwise_cu),
+    ROW("philox.cuh", philox_cuh),
+    ROW("Dropout.cu", Dropout_cu),
+    ROW("Embedding.cu", Embedding_cu),
+    ROW("GatedActivation.cu", GatedActivation_cu),
+    ROW("LayerNorm.cu", LayerNorm_cu),
+    ROW("RMSNorm.cu", RMSNorm_cu),
+    ROW("RoPE.cu", RoPE_cu),
+    ROW("Routing.cu", Routing_cu),
 };
 
 const swiftlet_kernel_file *swiftlet_kernel_file_at(size_t index) { return &files[index]; }

@@ -20,7 +20,7 @@ extension Tensor {
     if device == .cpu {
       floats.initialize(repeating: value)
     } else if count > 0 {
-      kernel("Elementwise.cu", "fill_value", [KernelDefine("T", "float")], on: gpu)
+      kernel("Elementwise.cu", "fill_value", [KernelDefine("T", DType.float32.cudaName)], on: gpu)
         .launch(grid: blocks(count), block: (256, 1, 1), address, value, Int64(count))
     }
   }

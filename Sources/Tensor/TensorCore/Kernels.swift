@@ -39,15 +39,15 @@ package func kernel(_ file: StaticString, _ function: StaticString, _ defines: [
 }
 
 extension DType {
-  /// The type's name in kernel sources, for `-DT=`.
+  /// The type's name in kernel sources, for `-DT=`. Never a keyword: NVRTC's own headers have templates over `T`.
   package var cudaName: String {
     switch self {
-    case .float32: "float"
+    case .float32: "float32"
     case .float16: "half16"
     case .bfloat16: "bf16"
     case .int64: "int64"
-    case .int32: "int"
-    case .int8: "signed char"
+    case .int32: "int32"
+    case .int8: "int8"
     case .uint8: "uint8"
     }
   }

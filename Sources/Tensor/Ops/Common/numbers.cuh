@@ -7,7 +7,9 @@ typedef unsigned int uint32;
 typedef unsigned long long uint64;
 typedef long long int64;
 typedef int int32;
-// Defines and template parameters live in one world: header templates have lower-case parameters. -DT=float would break NVRTC's own `template <typename T>`: a kernel's element types are given by names that are no keywords.
+typedef signed char int8;
+// Names of element types are no keywords, and template parameters of headers are written in lower case: kernels get -DT=… and the like,
+// and NVRTC's own headers have `template <typename T>`.
 typedef float float32;
 
 struct alignas(2) bf16 { uint16 bits; };

@@ -23,7 +23,9 @@
 #ifndef WIDTH
 #define WIDTH 1
 #endif
+#ifndef UNROLL
 #define UNROLL 4
+#endif
 
 // 3 elements of memory traffic.
 extern "C" __global__ void __launch_bounds__(256) add_into(T *into,        // [count]

@@ -20,7 +20,9 @@
 #ifndef WIDTH
 #define WIDTH 8
 #endif
+#ifndef UNROLL
 #define UNROLL 4
+#endif
 
 // y[t] = factor · table[ids[t]]; NaN for an id outside of the vocabulary, so that a mistake is seen.
 extern "C" __global__ void __launch_bounds__(256) embed(T *y,                // [tokens, columns]
