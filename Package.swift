@@ -112,7 +112,7 @@ let package = Package(
 
     // Tests mirror Sources
     .target(name: "TestSupport", dependencies: ["SwiftletFormats"], path: "Tests/TestSupport", swiftSettings: strict),
-    tests("PlatformTests", uses: ["SwiftletCPU", "CPlatform"]),
+    tests("PlatformTests", uses: ["SwiftletCPU", "SwiftletCUDA", "CPlatform"]),
     tests("TensorCoreTests", uses: ["SwiftletTensorCore"]),
     tests("OpsTests", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletOpChecks"]),
     tests("FormatsTests", uses: ["SwiftletFormats", "SwiftletHub"]),

@@ -1,5 +1,6 @@
 import CPlatform
 import SwiftletCPU
+import Synchronization
 
 extension CUDADevice {
   /// Memory on the GPU, aligned to 256 bytes, contents undefined, counted under `part`. In the order of `stream`: work that is queued
@@ -8,11 +9,24 @@ extension CUDADevice {
   public func allocate(_ bytes: Int, part: MemoryPart) -> DevicePointer {
     precondition(bytes >= 0, "wanted \(bytes) bytes of GPU memory")
     if bytes == 0 || hasFailed { return .null }
+    if hasArenas.load(ordering: .relaxed), let pointer = allocateInCapture(bytes, part: part) { return pointer }
+    return allocateNew(bytes, part: part, on: stream)
+  }
+
+  /// Gives back what `allocate` gave for the same size and part. Work on `stream` that was queued before may still use it.
+  public func free(_ pointer: DevicePointer, bytes: Int, part: MemoryPart) {
+    if pointer == .null { return }
+    if hasArenas.load(ordering: .relaxed), freeInCapture(pointer, bytes: bytes, part: part) { return }
+    freeNew(pointer, bytes: bytes, part: part)
+  }
+
+  // Under the lock of `arenas` there must be no `mayWait`: a recording forbids it.
+  func allocateNew(_ bytes: Int, part: MemoryPart, on stream: CUDAStream, mayWait: Bool = true) -> DevicePointer {
     guard memory.add(bytes, part) else { return refuse(bytes, part, "the cap of \(memory.cap ?? 0) bytes forbids it") }
     makeCurrent()
     var address: UInt64 = 0
     var code = cuMemAllocAsync(&address, bytes, stream.handle)
-    if code == 2 {
+    if code == 2 && mayWait {
       // What was freed but is still in use by queued work comes back when that is done.
       trim()
       code = cuMemAllocAsync(&address, bytes, stream.handle)
@@ -24,9 +38,7 @@ extension CUDADevice {
     return .null
   }
 
-  /// Gives back what `allocate` gave for the same size and part. Work on `stream` that was queued before may still use it.
-  public func free(_ pointer: DevicePointer, bytes: Int, part: MemoryPart) {
-    if pointer == .null { return }
+  func freeNew(_ pointer: DevicePointer, bytes: Int, part: MemoryPart) {
     memory.subtract(bytes, part)
     makeCurrent()
     note(cuMemFreeAsync(pointer.address, stream.handle), "free memory on \(name)")

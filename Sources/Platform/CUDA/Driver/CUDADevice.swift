@@ -34,6 +34,9 @@ public final class CUDADevice: @unchecked Sendable {
   let context: CUDAContext
   let pool: UnsafeMutableRawPointer?
   let kernels = KernelCache()
+  let arenas = Mutex(CaptureArenas())
+  // Spares allocations the lock of `arenas` where there is no graph.
+  let hasArenas = Atomic<Bool>(false)
   private let openedBlas = Mutex<CUDABlas?>(nil)
 
   // MARK: opening
@@ -134,7 +137,7 @@ public final class CUDADevice: @unchecked Sendable {
   }
 
   /// The name NVRTC has for a capability. From Hopper on data-centre parts have instructions of their own ("a").
-  static func architecture(_ capability: (major: Int, minor: Int)) -> String {
+  package static func architecture(_ capability: (major: Int, minor: Int)) -> String {
     let special = capability.major == 9 || capability.major == 10
     return "sm_\(capability.major)\(capability.minor)" + (special ? "a" : "")
   }

@@ -89,7 +89,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     var refusals: [String] = []
     let byName = LibrarySearch.environment(variable) == nil ? sonames : []
     // A named file or folder comes first; candidates() begins with it. Without one the loader's own search is tried before the folders.
-    let places = byName + (self == .driver ? [] : LibrarySearch.candidates(sonames: sonames, variable: variable, wheels: wheels))
+    let places = byName + LibrarySearch.candidates(sonames: sonames, variable: variable, wheels: wheels)
     for place in places {
       guard let handle = open(place) else {
         if place.hasPrefix("/") { refusals.append(dlerror().map { String(cString: $0) } ?? place) }

@@ -13,7 +13,7 @@ public final class DeviceMemory: Sendable {
 
   private let state = Mutex(State())
 
-  init() {}
+  package init() {}
 
   /// Bytes in use.
   public var liveBytes: Int { state.withLock { $0.live } }
@@ -40,7 +40,7 @@ public final class DeviceMemory: Sendable {
   }
 
   /// Counts an allocation; false where the cap forbids it.
-  func add(_ bytes: Int, _ part: MemoryPart) -> Bool {
+  package func add(_ bytes: Int, _ part: MemoryPart) -> Bool {
     state.withLock { state in
       if bytes > state.cap - state.live { return false }
       state.live += bytes
@@ -53,7 +53,7 @@ public final class DeviceMemory: Sendable {
     }
   }
 
-  func subtract(_ bytes: Int, _ part: MemoryPart) {
+  package func subtract(_ bytes: Int, _ part: MemoryPart) {
     state.withLock { state in
       state.live -= bytes
       state.parts[part.rawValue] -= bytes

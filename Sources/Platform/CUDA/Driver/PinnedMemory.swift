@@ -62,7 +62,7 @@ public final class PinnedMemory: @unchecked Sendable {
   private struct SendablePointer: @unchecked Sendable { let pointer: UnsafeMutableRawPointer }
 
   /// Classes a quarter of a power of two apart, so that blocks of nearly one size serve each other.
-  static func rounded(_ bytes: Int) -> Int {
+  package static func rounded(_ bytes: Int) -> Int {
     if bytes <= 4096 { return 4096 }
     let step = max(4096, 1 << (Int.bitWidth - 1 - bytes.leadingZeroBitCount - 2))
     return (bytes + step - 1) / step * step

@@ -93,10 +93,10 @@ final class KernelCache: @unchecked Sendable {
 
   private func load(_ source: KernelSource, _ options: [String], on device: CUDADevice) -> Result<ModuleHandle, CUDAError> {
     do throws(CUDAError) {
-      let output = try KernelCompiler.compile(source, defines: options, architecture: device.architecture)
+      let image = try KernelCompiler.image(source, defines: options, architecture: device.architecture, store: .standard).bytes
       device.makeCurrent()
       var module: UnsafeMutableRawPointer?
-      let code = output.image.withUnsafeBytes { cuModuleLoadData(&module, $0.baseAddress) }
+      let code = image.withUnsafeBytes { cuModuleLoadData(&module, $0.baseAddress) }
       try checkDriver(code, "load \(source.name) for \(device.architecture)")
       return .success(ModuleHandle(pointer: module))
     } catch {

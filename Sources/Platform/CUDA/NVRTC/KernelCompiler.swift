@@ -36,12 +36,26 @@ public enum KernelCompiler {
     return "--gpu-architecture=compute_\(best)"
   }
 
-  /// Compiles a source. Throws the compiler's messages.
-  public static func compile(
-    _ source: KernelSource, defines: [String], architecture: String, name: String? = nil
-  ) throws(CUDAError) -> Output {
-    let options = [try architectureOption(architecture)] + flags + defines
-    let title = name ?? "\(source.name)"
+  /// All options of a compilation: a stored kernel is known by them.
+  package static func options(_ defines: [String], architecture: String) throws(CUDAError) -> [String] {
+    [try architectureOption(architecture)] + flags + defines
+  }
+
+  /// A compiled source from the store, or compiled and stored. Throws the compiler's messages.
+  package static func image(
+    _ source: KernelSource, defines: [String], architecture: String, store: KernelStore?
+  ) throws(CUDAError) -> (bytes: [UInt8], isNew: Bool) {
+    let key = KernelStore.key(source, options: try options(defines, architecture: architecture), version: try version())
+    if let stored = store?.load(key) { return (stored, false) }
+    let image = try compile(source, defines: defines, architecture: architecture).image
+    store?.save(key, image)
+    return (image, true)
+  }
+
+  /// Compiles a source. `defines` are options such as "-DT=float". Throws the compiler's messages.
+  public static func compile(_ source: KernelSource, defines: [String], architecture: String) throws(CUDAError) -> Output {
+    let options = try options(defines, architecture: architecture)
+    let title = "\(source.name)"
     var program: UnsafeMutableRawPointer?
     let headers = source.headers.map { terminated($0.text) }
     let code = withCStrings(source.headers.map(\.name)) { names in

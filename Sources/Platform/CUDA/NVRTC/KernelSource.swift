@@ -1,4 +1,7 @@
 /// `-Dname=value` for the compiler.
+///
+/// NVRTC puts its own header before the source, and that has `template <typename T>`: a macro `T` must have an identifier that is no keyword
+/// for its value, so "float32" and not "float".
 public struct KernelDefine: Hashable, Sendable {
   /// The macro.
   public let name: StaticString
