@@ -103,6 +103,11 @@ let package = Package(
     .executableTarget(
       name: "nestling-generator", dependencies: ["SwiftletFormats", argumentParser], path: "Nestling/Generator", swiftSettings: strict),
 
+    // What every kernel takes of the GPU, on every architecture
+    .executableTarget(
+      name: "kernel-check", dependencies: ["SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore", "SwiftletOps"],
+      path: "Benchmarks/kernels/Check", swiftSettings: strict),
+
     // One idea each
     example("FineTune"),
     example("Generate"),

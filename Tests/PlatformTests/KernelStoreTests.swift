@@ -66,19 +66,22 @@ private func inFolder(_ body: (String) throws -> Void) throws {
 
   @Test func everyIngredientIsInTheKey() {
     func key(
-      _ text: String = "a", _ headers: [(String, String)] = [("h", "b")], _ options: [String] = ["-DT=float"], _ minor: Int = 0
+      _ text: String = "\"h\" \"i\"", _ headers: [(String, String)] = [("h", "b")], _ options: [String] = ["-DT=float"], _ minor: Int = 0
     ) -> String {
       let source = KernelSource(name: "X.cu", text: kernelText(text), headers: headers.map { ($0.0, kernelText($0.1)) })
       return KernelStore.key(source, options: options, version: (13, minor))
     }
     #expect(key() == key())
+    let text = "\"h\" \"i\""
     let others = [
-      key("aa"), key("a", [("h", "c")]), key("a", [("i", "b")]), key("a", []), key("a", [("h", "b"), ("i", "")]), key("a", [("hb", "")]),
-      key("a", [("h", "b")], ["-DT=bf16"]), key("a", [("h", "b")], ["-DT=", "float"]), key("a", [("h", "b")], []),
-      key("a", [("h", "b")], ["-DT=float"], 1),
+      key(text + "a"), key(text, [("h", "c")]), key(text, [("i", "b")]), key(text, []), key(text, [("h", "b"), ("i", "")]),
+      key(text, [("h", "\"hb\""), ("hb", "")]), key(text, [("h", "b")], ["-DT=bf16"]), key(text, [("h", "b")], ["-DT=", "float"]),
+      key(text, [("h", "b")], []), key(text, [("h", "b")], ["-DT=float"], 1),
     ]
     #expect(Set(others + [key()]).count == others.count + 1)
     #expect(key().hasPrefix("X-") && key().count == 34)
+    // What is not included has no part in it.
+    #expect(key() == key(text, [("h", "b"), ("other", "c")]))
   }
 
   @Test func manyWritersLeaveOneWholeFile() throws {

@@ -59,3 +59,5 @@ int swiftlet_tensor_map(uint64_t *map, int type, uint32_t rank, uint64_t address
   memcpy(map, words, sizeof(words));
   return code;
 }
+
+bool swiftlet_mentions(const void *text, size_t length, const char *word) { return memmem(text, length, word, strlen(word)) != NULL; }

@@ -6,6 +6,7 @@
 // and yields a function pointer, a row for the binder and a function of that name that calls through the pointer.
 // Handles are `void *`, addresses on the device `uint64_t`, status codes `int` with 0 for success.
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -162,5 +163,8 @@ int swiftlet_cuda_make_current(void *context);
 /// cuTensorMapEncodeTiled into 16 words that need no alignment.
 int swiftlet_tensor_map(uint64_t *map, int type, uint32_t rank, uint64_t address, const uint64_t *sizes, const uint64_t *strides,
                         const uint32_t *box, const uint32_t *steps, int swizzle, int promotion);
+
+/// Whether `word` is in a text.
+bool swiftlet_mentions(const void *text, size_t length, const char *word);
 
 #endif

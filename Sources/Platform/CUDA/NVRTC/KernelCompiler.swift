@@ -57,8 +57,9 @@ public enum KernelCompiler {
     let options = try options(defines, architecture: architecture)
     let title = "\(source.name)"
     var program: UnsafeMutableRawPointer?
-    let headers = source.headers.map { terminated($0.text) }
-    let code = withCStrings(source.headers.map(\.name)) { names in
+    let used = source.usedHeaders
+    let headers = used.map { terminated($0.text) }
+    let code = withCStrings(used.map(\.name)) { names in
       withPointers(headers) { texts in
         terminated(source.text).withUnsafeBufferPointer { text in
           nvrtcCreateProgram(&program, text.baseAddress, title, Int32(headers.count), texts, names)

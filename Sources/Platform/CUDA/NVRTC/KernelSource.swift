@@ -1,3 +1,5 @@
+import CPlatform
+
 /// `-Dname=value` for the compiler.
 ///
 /// NVRTC puts its own header before the source, and that has `template <typename T>`: a macro `T` must have an identifier that is no keyword
@@ -59,5 +61,18 @@ public struct KernelSource: @unchecked Sendable {
   /// A source of static life.
   public init(name: StaticString, text: UnsafeRawBufferPointer, headers: [(name: String, text: UnsafeRawBufferPointer)]) {
     (self.name, self.text, self.headers) = (name, text, headers)
+  }
+
+  /// The headers whose quoted names the source, or a header so found, mentions: no other one can have part in what is compiled.
+  var usedHeaders: [(name: String, text: UnsafeRawBufferPointer)] {
+    var used = Set<String>()
+    var texts = [text]
+    while let text = texts.popLast() {
+      for header in headers where !used.contains(header.name) && swiftlet_mentions(text.baseAddress, text.count, "\"\(header.name)\"") {
+        used.insert(header.name)
+        texts.append(header.text)
+      }
+    }
+    return headers.filter { used.contains($0.name) }
   }
 }

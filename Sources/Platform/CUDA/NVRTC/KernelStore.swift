@@ -29,7 +29,7 @@ package struct KernelStore: Sendable {
     var hash = TextHash()
     hash.add("\(version.major).\(version.minor)")
     hash.add(source.text)
-    for header in source.headers {
+    for header in source.usedHeaders {
       hash.add(header.name)
       hash.add(header.text)
     }

@@ -3,11 +3,16 @@ public struct KernelUsage: Equatable, Sendable {
   /// The kernel.
   public var function: String
   /// Registers a thread.
-  public var registers = 0
+  public var registers: Int
   /// Bytes a thread stores to memory because registers ran out.
-  public var spillBytes = 0
+  public var spillBytes: Int
   /// Bytes of static shared memory a block.
-  public var sharedBytes = 0
+  public var sharedBytes: Int
+
+  /// Numbers read elsewhere.
+  public init(function: String, registers: Int = 0, spillBytes: Int = 0, sharedBytes: Int = 0) {
+    (self.function, self.registers, self.spillBytes, self.sharedBytes) = (function, registers, spillBytes, sharedBytes)
+  }
 
   /// Reads the lines that `--ptxas-options=-v` puts into the log.
   public static func read(_ log: String) -> [KernelUsage] {
