@@ -51,6 +51,9 @@ let package = Package(
         "Common/numbers.cuh", "Common/philox.cuh", "Common/rows.cuh",
         "Common/Dropout.cu", "Elementwise/Elementwise.cu", "Embedding/Embedding.cu", "GatedActivation/GatedActivation.cu",
         "LayerNorm/LayerNorm.cu", "RMSNorm/RMSNorm.cu", "RoPE/RoPE.cu", "Routing/Routing.cu",
+        "CrossEntropy/CrossEntropy.cu",
+        "Optimizers/Optimizers.cu",
+        "Quantization/Quantization.cu",
       ]),
     module("Tensor/OpChecks", uses: ["SwiftletTensorCore", "SwiftletOps"]),
 

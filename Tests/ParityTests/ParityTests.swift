@@ -14,7 +14,7 @@ import Testing
     ("sampling", SamplingParity.run),
     ("optim", OptimizersParity.run),
     ("losses", LossesParity.run),
-    ("quant", later("quantised weights come with the CUDA work")),
+    ("quant", QuantParity.run),
     ("gguf", later("GGUF comes with the export formats")),
     ("preference_e2e", later("preference training comes after supervised fine-tuning")),
     ("datasets", later("Parquet and the hub's datasets come later; the JSONL files here have no expected values")),

@@ -41,6 +41,14 @@ package struct ReferenceTensors {
     }
   }
 
+  /// The bytes of a tensor of one-byte numbers.
+  package func octets(_ name: String) throws -> [UInt8] { try values(name, UInt8.self) }
+
+  /// The bits of a tensor of two-byte numbers.
+  package func words(_ name: String) throws -> [UInt16] { try values(name, UInt16.self) }
+
+  package func dtype(_ name: String) throws -> String { try entry(name)["dtype"]?.string ?? "" }
+
   private func entry(_ name: String) throws -> JSON {
     guard let entry = header[name] else { throw Command.Failed(description: "no tensor \(name)") }
     return entry

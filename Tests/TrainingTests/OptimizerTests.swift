@@ -1,5 +1,6 @@
 import SwiftletFormats
 import SwiftletLayers
+import SwiftletOps
 import SwiftletOptimizers
 import SwiftletTensorCore
 import TestSupport
@@ -27,8 +28,8 @@ import Testing
     let folder = Fixtures.root.appending(path: "quant")
     guard Fixtures.exists(folder.appending(path: "optim_8bit.json")) else { return print("skipped: \(folder.path) is not there") }
     let file = try ReferenceTensors(folder.appending(path: "optim_8bit.safetensors"))
-    #expect(try difference(DynamicMap.signed.values, file.floats("qmap1_signed"), absolute: 1e-7) == nil)
-    #expect(try difference(DynamicMap.unsigned.values, file.floats("qmap2_unsigned"), absolute: 1e-7) == nil)
+    #expect(try difference(DynamicMap.signed.values, file.floats("qmap1_signed"), absolute: 0) == nil)
+    #expect(try difference(DynamicMap.unsigned.values, file.floats("qmap2_unsigned"), absolute: 0) == nil)
     var cases = 0
     for (run, json) in try Fixtures.json(folder.appending(path: "optim_8bit.json")).object ?? JSONObject() where run.hasPrefix("adamw8bit")
     {

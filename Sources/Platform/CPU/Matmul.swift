@@ -4,7 +4,7 @@ import CPlatform
 public enum CPUFloat: Sendable, CaseIterable {
   case f32, bf16, f16
 
-  var code: swiftlet_float {
+  package var code: swiftlet_float {
     switch self {
     case .f32: SWIFTLET_F32
     case .bf16: SWIFTLET_BF16

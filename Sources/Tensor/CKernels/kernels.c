@@ -36,6 +36,15 @@ static const unsigned char RoPE_cu[] = {
 static const unsigned char Routing_cu[] = {
 #embed "../Ops/Routing/Routing.cu"
 };
+static const unsigned char Quantization_cu[] = {
+#embed "../Ops/Quantization/Quantization.cu"
+};
+static const unsigned char CrossEntropy_cu[] = {
+#embed "../Ops/CrossEntropy/CrossEntropy.cu"
+};
+static const unsigned char Optimizers_cu[] = {
+#embed "../Ops/Optimizers/Optimizers.cu"
+};
 
 #define ROW(name, text) {name, text, sizeof(text)}
 static const swiftlet_kernel_file files[] = {
@@ -50,6 +59,9 @@ static const swiftlet_kernel_file files[] = {
     ROW("RMSNorm.cu", RMSNorm_cu),
     ROW("RoPE.cu", RoPE_cu),
     ROW("Routing.cu", Routing_cu),
+    ROW("Quantization.cu", Quantization_cu),
+    ROW("CrossEntropy.cu", CrossEntropy_cu),
+    ROW("Optimizers.cu", Optimizers_cu),
 };
 
 const swiftlet_kernel_file *swiftlet_kernel_file_at(size_t index) { return &files[index]; }

@@ -7,6 +7,7 @@
 #include "cplatform_gemm.h"
 #include "cplatform_memory.h"
 #include "cplatform_parallel.h"
+#include "cplatform_quant.h"
 #include "cplatform_rows.h"
 
 #endif

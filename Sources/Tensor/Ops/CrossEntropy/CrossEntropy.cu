@@ -1,0 +1,214 @@
+// Cross entropy over rows of logits, which their gradients replace.
+//
+// token_loss: a thread block takes a row and reads it twice: first the maximum and the sum of exponentials in one pass, then exponentials
+// again, now as gradients, written over the logits. With one block of 1024 threads on a multiprocessor all rows under way (256 kB each at
+// 128,256 logits) fit in the second-level cache together, so that memory sees each logit read once and written once: 4 bytes of bf16.
+#include "numbers.cuh"
+
+#ifndef GROUP
+#define GROUP 1024
+#endif
+// Packs that a thread loads before it works on the first.
+#ifndef UNROLL
+#define UNROLL 3
+#endif
+
+#ifdef TOKEN_LOSS
+// exp, logarithm and tanh by the special function unit: errors of some 2⁻²², far below those of 16-bit logits; float32 logits take the
+// exact ones.
+template <class N> struct Fast {
+  static __device__ __forceinline__ float exponential(float x) { return exp2f_fast(x * 1.4426950408889634f); }
+  static __device__ __forceinline__ float exp2f_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+  }
+};
+template <> struct Fast<float> {
+  static __device__ __forceinline__ float exponential(float x) { return expf(x); }
+};
+
+// A logit as the loss sees it.
+__device__ __forceinline__ float transformed(float raw, float scale, float cap) {
+#if CAP
+  return cap * tanhf(raw * scale / cap);
+#else
+  return raw * scale;
+#endif
+}
+
+// maximum and Σ exp(z − maximum) of two parts, joined.
+__device__ __forceinline__ void join(float &most, float &total, float other_most, float other_total) {
+  const float top = fmaxf(most, other_most);
+  total = (most == top ? total : total * Fast<T>::exponential(most - top)) +
+          (other_most == top ? other_total : other_total * Fast<T>::exponential(other_most - top));
+  most = top;
+}
+
+extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
+    T *__restrict__ logits,            // [rows, stride], 16-byte aligned rows
+    float *__restrict__ losses,        // by `places`: the loss times `loss_factor`
+    const int *__restrict__ targets,   // by `places`; −100: no loss, no gradient
+    const int *__restrict__ places,    // [rows]: row of the stream; null: the row itself
+    const float *__restrict__ seeds,   // by `places`: factors on the gradients; null: ones
+    float loss_factor, float seed_factor, uint32 columns, int64 stride, float scale, float cap, float smoothing, float z_loss,
+    uint32 dynamic, uint32 gradient) {
+  constexpr int N = Pack<T>::count;
+  const int place = places ? places[blockIdx.x] : int(blockIdx.x);
+  const int target = targets[place];
+  T *const row = logits + int64(blockIdx.x) * stride;
+  const uint32 whole = columns / N * N;
+  __shared__ float maxima[GROUP / 32], totals[GROUP / 32], sums[GROUP / 32];
+
+  float most = -__int_as_float(0x7f800000), total = 0, sum = 0;
+  for (uint32 base = threadIdx.x * N; base < whole; base += GROUP * N * UNROLL) {
+    Pack<T> packs[UNROLL];
+#pragma unroll
+    for (int u = 0; u < UNROLL; u++)
+      if (base + u * GROUP * N < whole) packs[u] = load_pack(row + base + u * GROUP * N);
+#pragma unroll
+    for (int u = 0; u < UNROLL; u++) {
+      if (base + u * GROUP * N >= whole) break;
+      float z[N], top = most;
+#pragma unroll
+      for (int k = 0; k < N; k++) {
+        z[k] = transformed(to_float(packs[u].v[k]), scale, cap);
+        top = fmaxf(top, z[k]);
+#if SMOOTH
+        sum += z[k];
+#endif
+      }
+      if (top > most) {
+        total *= Fast<T>::exponential(most - top);
+        most = top;
+      }
+#pragma unroll
+      for (int k = 0; k < N; k++) total += Fast<T>::exponential(z[k] - most);
+    }
+  }
+  for (uint32 j = whole + threadIdx.x; j < columns; j += GROUP) {
+    const float z = transformed(to_float(row[j]), scale, cap);
+    sum += z;
+    join(most, total, z, 1.f);
+  }
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    const float other_most = __shfl_xor_sync(0xffffffffu, most, step), other_total = __shfl_xor_sync(0xffffffffu, total, step);
+    join(most, total, other_most, other_total);
+  }
+  sum = warp_sum(sum);
+  if (threadIdx.x % 32 == 0) {
+    maxima[threadIdx.x / 32] = most;
+    totals[threadIdx.x / 32] = total;
+    sums[threadIdx.x / 32] = sum;
+  }
+  const float at_target = target >= 0 ? transformed(to_float(row[target]), scale, cap) : 0.f;
+  __syncthreads();
+  most = maxima[0], total = totals[0], sum = sums[0];
+#pragma unroll 4
+  for (int i = 1; i < GROUP / 32; i++) {
+    join(most, total, maxima[i], totals[i]);
+    sum += sums[i];
+  }
+
+  const float log_sum = most + logf(total);
+  const float log_probability = at_target - log_sum;
+  const float weight = dynamic ? expf(log_probability) : 1.f;
+  if (threadIdx.x == 0) {
+    float loss = -log_probability;
+#if SMOOTH
+    loss = (1.f - smoothing) * loss + smoothing * (log_sum - sum / float(columns));
+#endif
+    losses[place] = target < 0 ? 0.f : loss_factor * (weight * loss + z_loss * log_sum * log_sum);
+  }
+  if (!gradient) return;
+
+  const float seed = target < 0 ? 0.f : seed_factor * (seeds ? seeds[place] : 1.f);
+  const float factor = seed * (weight + 2.f * z_loss * log_sum);
+  const float hit = seed * weight * (1.f - smoothing);
+#if SMOOTH
+  const float share = seed * weight * smoothing / float(columns);
+#endif
+  // Of the raw logit, from the transformed one. A row without a target may hold anything: its gradient is zero all the same.
+  const auto gradient_of = [=](float z, float hit) {
+    float g = factor * Fast<T>::exponential(z - log_sum) - hit;
+#if SMOOTH
+    g -= share;
+#endif
+#if CAP
+    g *= 1.f - (z / cap) * (z / cap);
+#endif
+    return seed == 0.f ? 0.f : g * scale;
+  };
+  for (uint32 base = threadIdx.x * N; base < whole; base += GROUP * N * UNROLL) {
+    Pack<T> packs[UNROLL];
+#pragma unroll
+    for (int u = 0; u < UNROLL; u++)
+      if (base + u * GROUP * N < whole) packs[u] = load_pack(row + base + u * GROUP * N);
+#pragma unroll
+    for (int u = 0; u < UNROLL; u++) {
+      const uint32 j = base + u * GROUP * N;
+      if (j >= whole) break;
+#pragma unroll
+      for (int k = 0; k < N; k++) packs[u].v[k] = from_float<T>(gradient_of(transformed(to_float(packs[u].v[k]), scale, cap), 0.f));
+      // The target's own number is put right by the thread that holds it, from its float32 value.
+      if (uint32(target) - j < N) {
+#pragma unroll
+        for (int k = 0; k < N; k++)
+          if (uint32(target) == j + k) packs[u].v[k] = from_float<T>(gradient_of(at_target, hit));
+      }
+      store_pack(row + j, packs[u]);
+    }
+  }
+  for (uint32 j = whole + threadIdx.x; j < columns; j += GROUP) {
+    const float z = transformed(to_float(row[j]), scale, cap);
+    row[j] = from_float<T>(gradient_of(z, uint32(target) == j ? hit : 0.f));
+  }
+}
+#endif
+
+#ifdef HEAD_ROWS
+// out[places[r]] = x[r], converted from float32 where S says so; places null: the row itself.
+extern "C" __global__ void __launch_bounds__(256) scatter_rows(T *__restrict__ out, const S *__restrict__ x /* [rows, columns] */, const int *__restrict__ places,
+                                        int64 columns) {
+  T *const to = out + int64(places ? places[blockIdx.x] : int(blockIdx.x)) * columns;
+  const S *const from = x + int64(blockIdx.x) * columns;
+  for (int64 j = threadIdx.x; j < columns; j += 256) to[j] = from_float<T>(to_float(from[j]));
+}
+// x = cap · tanh(scale · x / cap): logits for the eye.
+extern "C" __global__ void __launch_bounds__(256) cap_logits(T *x, int64 count, float scale, float cap) {
+  const int64 i = int64(blockIdx.x) * 256 + threadIdx.x;
+  if (i >= count) return;
+  const float z = to_float(x[i]) * scale;
+  x[i] = from_float<T>(cap > 0.f ? cap * tanhf(z / cap) : z);
+}
+// x *= *factor, 8 numbers a thread (a number a thread at the end).
+extern "C" __global__ void __launch_bounds__(256) scale_by(T *__restrict__ x, const float *__restrict__ factor, int64 count) {
+  constexpr int N = Pack<T>::count;
+  const int64 at = (int64(blockIdx.x) * 256 + threadIdx.x) * N;
+  const float f = *factor;
+  if (at + N <= count) {
+    Pack<T> pack = load_pack(x + at);
+#pragma unroll
+    for (int k = 0; k < N; k++) pack.v[k] = from_float<T>(to_float(pack.v[k]) * f);
+    store_pack(x + at, pack);
+  } else {
+    for (int64 i = at; i < count; i++) x[i] = from_float<T>(to_float(x[i]) * f);
+  }
+}
+#endif
+
+#ifdef SUM_LOSSES
+// One thread block sums in float64: thread t takes t, t + 1024, …; then a tree.
+extern "C" __global__ void __launch_bounds__(1024) sum_losses(float *out /* [1] */, const float *losses /* [count] */, int64 count) {
+  __shared__ double parts[1024];
+  double sum = 0;
+  for (int64 i = threadIdx.x; i < count; i += 1024) sum += losses[i];
+  parts[threadIdx.x] = sum;
+  for (int step = 512; step > 0; step /= 2) {
+    __syncthreads();
+    if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
+  }
+  if (threadIdx.x == 0) *out = float(parts[0]);
+}
+#endif
