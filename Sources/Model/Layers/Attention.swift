@@ -98,12 +98,12 @@ public final class Attention: Module {
   /// Puts other sinks in the place of these.
   public func replace(_ old: Parameter, with new: Parameter) { if sinks === old { sinks = new } }
 
-  /// `[tokens, hidden]` to `[tokens, hidden]`.
-  public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
+  /// `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
+  public func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor? = nil) -> Tensor {
     let (q, k, v) = project(x, context)
     let turnedQ = turned(normalised(consume q, queryNorm), heads: shape.heads, context)
     let turnedK = turned(normalised(consume k, keyNorm), heads: shape.keyValueHeads, context)
-    return output(attend(turnedQ, turnedK, v, context), context)
+    return output(attend(turnedQ, turnedK, v, context), context, adding: residual)
   }
 
   private func project(_ x: Tensor, _ context: ForwardContext) -> (q: Tensor, k: Tensor, v: Tensor) {

@@ -28,8 +28,15 @@ public struct PreNormBlock: DecoderBlock {
 
   /// The block's output.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
-    let middle = add(x, branch(attention(attentionNorm(x), context)))
-    return add(middle, branch(feedForward(feedForwardNorm(middle), context)))
+    guard residualScale == 1 else {
+      let middle = add(x, branch(attention(attentionNorm(x), context)))
+      return add(middle, branch(feedForward(feedForwardNorm(middle), context)))
+    }
+    let middle = attention(attentionNorm(x), context, adding: x)
+    if let mlp = feedForward as? GatedMLP, let norm = feedForwardNorm as? RMSNorm, let output = mlp.branch(middle, norm: norm, context) {
+      return output
+    }
+    return add(middle, feedForward(feedForwardNorm(middle), context))
   }
 
   private func branch(_ x: Tensor) -> Tensor { residualScale == 1 ? x : scaled(x, by: residualScale) }

@@ -22,12 +22,16 @@ public final class ForwardContext {
   public var checkpointing: Checkpointing
   /// The stream that dropout draws from, already split by step and micro-batch; nil switches dropout off.
   public var dropoutRandom: Random?
+  /// On a GPU, how many tokens go through the wide middle of an MLP together; nil for all. Fewer cost less memory.
+  public var tileRows: Int?
   /// Whether adapters take part; false gives the base model.
   public var usesAdapters = true
   /// The length of each sequence that rotary scalings depending on it (dynamic, longrope) go by. Default: its number of keys.
   public var ropeLengths: [Int]
   /// Sees each hidden state: 0 is the embedding, k the output of block k, the last one after the final norm.
   public var observer: ((_ index: Int, _ hidden: Tensor) -> Void)?
+  /// Where the pass computes.
+  public var device = Device.cpu
   private var rotaryTables: [ObjectIdentifier: (cos: Tensor, sin: Tensor)] = [:]
 
   /// A pass over `layout`. Positions run from the first key of each sequence: query i of a sequence with nq queries and nk keys stands
@@ -60,7 +64,7 @@ public final class ForwardContext {
   func tables(_ rotary: Rotary) -> (cos: Tensor, sin: Tensor) {
     let key = ObjectIdentifier(rotary)
     if let known = rotaryTables[key] { return known }
-    let made = rotary.tables(positions: positions, starts: layout.queryStarts, lengths: ropeLengths)
+    let made = rotary.tables(positions: positions, starts: layout.queryStarts, lengths: ropeLengths, on: device)
     rotaryTables[key] = made
     return made
   }

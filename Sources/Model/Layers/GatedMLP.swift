@@ -12,6 +12,14 @@ public enum Activation: Hashable, Sendable {
   case silu
   case gelu(GELU)
 
+  /// As ops call it.
+  var gate: GateActivation {
+    switch self {
+    case .silu: .silu
+    case .gelu(let kind): .gelu(kind)
+    }
+  }
+
   /// `activation(gate) · up`.
   func callAsFunction(_ gate: Tensor, _ up: Tensor) -> Tensor {
     switch self {
@@ -55,6 +63,15 @@ public final class GatedMLP: FeedForward {
     down = scope.linear("down_proj", in: inner, out: hidden)
     self.activation = activation
     self.inner = inner
+  }
+
+  /// `x + mlp(norm(x))`, fused where the device has a node for it; nil where gate and up are one projection.
+  func branch(_ x: Tensor, norm: RMSNorm, _ context: ForwardContext) -> Tensor? {
+    guard case .separate(let gate, let up) = inputs else { return nil }
+    let tape = x.trace?.tape
+    return gatedMLPBranch(
+      x, norm: norm.operands(on: tape), gate: gate.linearOperands(on: tape, context), up: up.linearOperands(on: tape, context),
+      down: down.linearOperands(on: tape, context), activation: activation.gate, tileRows: context.tileRows)
   }
 
   /// `[tokens, hidden]` to `[tokens, hidden]`.

@@ -22,6 +22,18 @@ public enum Initialization: Hashable, Sendable {
     }
     return tensor
   }
+
+  /// The same on the GPU of `placement`, in its compute format, with numbers of its own.
+  func tensor(_ shape: Shape, _ random: Random, _ placement: Placement) -> Tensor {
+    let tensor = Tensor(uninitialized: shape, placement.computeType, part: .weights, on: placement.device)
+    switch self {
+    case .zeros: drawOnGPU(tensor, scale: 0, random)
+    case .ones: drawOnGPU(tensor, scale: 0, offset: 1, random)
+    case .normal(let deviation): drawOnGPU(tensor, scale: deviation, random)
+    case .uniform(let bound): drawOnGPU(tensor, scale: bound, random)
+    }
+    return tensor
+  }
 }
 
 /// A hash of a name's UTF-8 that is the same on every run and machine (FNV-1a, 64 bits): keys random streams by name.

@@ -8,12 +8,14 @@ public final class Linear: Module {
   public enum State {
     /// float32, bfloat16 or float16, `[out, in]`.
     case dense(Parameter)
+    /// In few bits, frozen: NF4, FP4, INT8 or FP8, `[out, in]`.
+    case quantized(Parameter)
   }
 
   /// The path in Hugging Face files.
   public let path: String
   /// How the weight is stored now.
-  public private(set) var state: State
+  public var state: State { weight.quantized == nil ? .dense(weight) : .quantized(weight) }
   /// `[out]`; nil for none.
   public private(set) var bias: Parameter?
   /// The adapter; nil for none.
@@ -21,16 +23,12 @@ public final class Linear: Module {
 
   init(path: String, weight: Parameter, bias: Parameter?) {
     self.path = path
-    state = .dense(weight)
+    self.weight = weight
     self.bias = bias
   }
 
   /// The weight `[out, in]`.
-  public var weight: Parameter {
-    switch state {
-    case .dense(let weight): weight
-    }
-  }
+  public private(set) var weight: Parameter
   /// Number of input features.
   public var inputs: Int { weight.shape[1] }
   /// Number of output features.
@@ -40,7 +38,7 @@ public final class Linear: Module {
 
   /// Puts another parameter in the place of weight or bias.
   public func replace(_ old: Parameter, with new: Parameter) {
-    if weight === old { state = .dense(new) }
+    if weight === old { weight = new }
     if bias === old { bias = new }
   }
 
@@ -49,11 +47,13 @@ public final class Linear: Module {
     context.usesAdapters ? adapter?.operands(on: tape, path: path, context) : nil
   }
 
-  /// `[tokens, in]` to `[tokens, out]`.
-  public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
-    let tape = x.trace?.tape
-    let bias = bias?.tensor(on: tape)
-    guard let lora = operands(on: tape, context) else { return linear(x, weight.tensor(on: tape), bias: bias) }
-    return loraLinear(x, weight.tensor(on: tape), bias: bias, lora: lora)
+  /// What ops need of the map for a pass.
+  func linearOperands(on tape: Tape?, _ context: ForwardContext) -> LinearOperands {
+    LinearOperands(weight: weight.weight(on: tape), bias: bias?.tensor(on: tape), lora: operands(on: tape, context))
+  }
+
+  /// `[tokens, in]` to `[tokens, out]`, added to `residual` where there is one.
+  public func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor? = nil) -> Tensor {
+    linear(x, linearOperands(on: x.trace?.tape, context), adding: residual)
   }
 }

@@ -27,6 +27,10 @@ public final class RMSNorm: Norm {
   public var parameters: [Parameter] { [weight] }
   /// Puts another weight in the place of this one.
   public func replace(_ old: Parameter, with new: Parameter) { if weight === old { weight = new } }
+  /// What fused ops need of it.
+  func operands(on tape: Tape?) -> RMSNormOperands {
+    RMSNormOperands(weight: weight.tensor(on: tape), epsilon: epsilon, unitOffset: unitOffset)
+  }
   /// Same shape; each row of the last axis on its own.
   public func callAsFunction(_ x: Tensor) -> Tensor {
     rmsNorm(x, weight: weight.tensor(on: x.trace?.tape), epsilon: epsilon, unitOffset: unitOffset)

@@ -1,3 +1,4 @@
+import SwiftletOps
 import SwiftletTensorCore
 
 /// A named tensor of a model: its value, whether it is trained, and the gradient that has gathered so far.
@@ -14,7 +15,11 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   public private(set) var isTrainable = false
   /// Goes up with every change of the value, so that caches know what older weights computed.
   public private(set) var version = 0
+  /// Where the value lies.
+  public private(set) var device = Device.cpu
   private var stored: Tensor?
+  /// The value in few bits; nil where it is dense.
+  public private(set) var quantized: QuantizedMatrix?
   /// The format in which passes on a GPU read a trained value; nil for the value's own.
   private var computeType: DType?
   private var rounded: (version: Int, value: Tensor)?
@@ -26,23 +31,29 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     self.name = name
     self.shape = shape
     stored = value?.detached
+    device = value?.device ?? .cpu
   }
 
   /// Whether there is a value: false in shape-only mode.
-  public var isMaterialized: Bool { stored != nil }
-  /// Format of the value; nil in shape-only mode.
-  public var dtype: DType? { stored?.dtype }
+  public var isMaterialized: Bool { stored != nil || quantized != nil }
+  /// Format of the value, of a quantised one its numbers' (float32); nil in shape-only mode.
+  public var dtype: DType? { stored?.dtype ?? quantized.map { _ in .float32 } }
+  /// Bytes of the value in memory; nil in shape-only mode.
+  public var byteCount: Int? { stored?.byteCount ?? quantized?.byteCount }
 
-  /// The numbers, as stored (float32, bfloat16 or float16); float32 where trainable.
+  /// The numbers, as stored (float32, bfloat16 or float16); float32 where trainable. Of a quantised value a copy, written out in float32 in
+  /// host memory.
   /// - Precondition: the parameter is materialised.
   public var value: Tensor {
     get {
+      if let quantized { return quantized.moved(to: .cpu).dequantized() }
       guard let stored else { preconditionFailure("\(name) has no value: the model was made from shapes only") }
       return stored
     }
     set {
       precondition(newValue.shape == shape, "\(name): value of shape \(newValue.shape), wanted \(shape)")
-      stored = newValue.detached
+      stored = newValue.moved(to: device, part: isTrainable ? .adapter : .weights)
+      quantized = nil
       version += 1
     }
   }
@@ -53,6 +64,28 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     let value = computeValue
     guard isTrainable, let tape else { return value }
     return tape.watch(value, for: self)
+  }
+
+  /// The value as linear ops take it.
+  public func weight(on tape: Tape?) -> LinearWeight {
+    if let quantized { return .quantized(quantized) }
+    return .dense(tensor(on: tape))
+  }
+
+  /// Gives a parameter that has only a shape its first value; the version stays 0.
+  func start(at value: Tensor) {
+    precondition(value.shape == shape, "\(name): value of shape \(value.shape), wanted \(shape)")
+    stored = value.detached
+    device = value.device
+  }
+
+  /// Puts a quantised value in the place of the present one. It stays frozen.
+  /// - Precondition: the shapes agree and the parameter is not trained.
+  public func store(_ matrix: QuantizedMatrix) {
+    precondition(matrix.shape == shape && !isTrainable, "\(name): \(matrix.shape) in the place of \(shape)")
+    quantized = matrix
+    stored = nil
+    rounded = nil
   }
 
   private var computeValue: Tensor {
@@ -67,12 +100,14 @@ public final class Parameter: GradientSink, @unchecked Sendable {
 
   /// Moves the value to `device`; passes there compute in `computeType`. A frozen float32 or 16-bit matrix is rounded to that format.
   public func move(to device: Device, computing computeType: DType) {
+    self.device = device
+    if let quantized { self.quantized = quantized.moved(to: device) }
     guard let stored else { return }
     self.computeType = computeType
     rounded = nil
     let isMatrix = shape.rank > 1
-    let value = !isTrainable && isMatrix && device.isCUDA && stored.dtype != computeType ? stored.converted(to: computeType) : stored
-    self.stored = value.moved(to: device, part: isTrainable ? .adapter : .weights)
+    let moved = stored.moved(to: device, part: isTrainable ? .adapter : .weights)
+    self.stored = device.isCUDA && isMatrix && !isTrainable ? moved.cast(to: computeType, part: .weights) : moved
     gradient = nil
   }
 
@@ -81,9 +116,10 @@ public final class Parameter: GradientSink, @unchecked Sendable {
 
   /// Makes the value a float32 tensor of its own (where there is one) and asks for gradients from now on.
   public func makeTrainable() {
+    precondition(quantized == nil, "\(name) is quantised: it cannot be trained, put an adapter on it")
     isTrainable = true
     guard let stored, stored.dtype != .float32 || stored.storage.isView else { return }
-    self.stored = stored.converted(to: .float32)
+    self.stored = device.isCUDA ? stored.cast(to: .float32, part: .adapter) : stored.converted(to: .float32)
   }
 
   /// Asks for no more gradients and drops what has gathered.

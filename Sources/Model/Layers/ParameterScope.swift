@@ -1,9 +1,17 @@
+import SwiftletOps
 import SwiftletTensorCore
 
 /// Gives parameters their values by name: a checkpoint. Returns nil, and remembers why, where it cannot.
 public protocol ParameterProvider: AnyObject {
   /// The value of the parameter `name`.
   func tensor(_ name: String, shape: Shape) -> Tensor?
+  /// The value of the parameter `name` where it is stored quantised; nil where it is not.
+  func matrix(_ name: String, shape: Shape) -> QuantizedMatrix?
+}
+
+extension ParameterProvider {
+  /// Nothing is quantised.
+  public func matrix(_ name: String, shape: Shape) -> QuantizedMatrix? { nil }
 }
 
 /// Where new parameters get their values.
@@ -23,19 +31,34 @@ public final class ModelBuilder {
   /// Every module, in the order of making.
   public private(set) var modules: [any Module] = []
 
+  /// Where values go.
+  public let placement: Placement
+
   /// A builder with nothing in it.
-  public init(_ source: ParameterSource) { self.source = source }
+  public init(_ source: ParameterSource, placement: Placement = Placement()) {
+    self.source = source
+    self.placement = placement
+  }
 
   /// The scope of the whole model.
   public var root: ParameterScope { ParameterScope(builder: self, path: "") }
 
-  func parameter(_ name: String, _ shape: Shape, _ initial: Initialization) -> Parameter {
+  func parameter(_ name: String, _ shape: Shape, _ initial: Initialization, quantizing: Bool = false) -> Parameter {
+    let made = Parameter(name: name, shape: shape)
     switch source {
-    case .shapes: Parameter(name: name, shape: shape)
+    case .shapes: return made
     case .random(let seed):
-      Parameter(name: name, shape: shape, value: initial.tensor(shape, Random(seed: seed).split(stableHash(name))))
-    case .provider(let provider): Parameter(name: name, shape: shape, value: provider.tensor(name, shape: shape))
+      let random = Random(seed: seed).split(stableHash(name))
+      made.start(at: placement.drawsOnDevice ? initial.tensor(shape, random, placement) : initial.tensor(shape, random))
+    case .provider(let provider):
+      if let matrix = provider.matrix(name, shape: shape) {
+        made.store(matrix)
+      } else if let value = provider.tensor(name, shape: shape) {
+        made.start(at: value)
+      }
     }
+    placement.place(made, quantizing: quantizing)
+    return made
   }
 
   func register(_ module: any Module) { modules.append(module) }
@@ -77,7 +100,9 @@ public struct ParameterScope {
   public func linear(_ name: String, in inputs: Int, out outputs: Int, bias: Bool = false) -> Linear {
     let scope = self[name]
     let linear = Linear(
-      path: scope.path, weight: scope.parameter("weight", [outputs, inputs], .normal(standardDeviation)),
+      path: scope.path,
+      weight: builder.parameter(
+        scope["weight"].path, [outputs, inputs], .normal(standardDeviation), quantizing: builder.placement.quantizes(scope.path)),
       bias: bias ? scope.parameter("bias", [outputs], .zeros) : nil)
     register(linear)
     return linear

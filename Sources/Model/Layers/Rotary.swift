@@ -95,7 +95,12 @@ public final class Rotary: Sendable {
   }
 
   /// cos and sin, `[tokens, dimension / 2]`, for sequences that start at `starts` in the stream and are `lengths` long.
-  func tables(positions: [Int32], starts: [Int], lengths: [Int]) -> (cos: Tensor, sin: Tensor) {
+  func tables(positions: [Int32], starts: [Int], lengths: [Int], on device: Device) -> (cos: Tensor, sin: Tensor) {
+    let (cos, sin) = tables(positions: positions, starts: starts, lengths: lengths)
+    return (cos.moved(to: device), sin.moved(to: device))
+  }
+
+  private func tables(positions: [Int32], starts: [Int], lengths: [Int]) -> (cos: Tensor, sin: Tensor) {
     let half = dimension / 2
     let cosines = Tensor(uninitialized: [positions.count, half])
     let sines = Tensor(uninitialized: [positions.count, half])

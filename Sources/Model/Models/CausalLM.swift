@@ -32,9 +32,12 @@ public final class CausalLM: @unchecked Sendable {
   public package(set) var lora: LoRA?
   /// Paths of modules that have trained copies of their own (`modules_to_save`).
   public package(set) var savedModules: [String] = []
+  /// Where the parameters lie and passes compute, and in which format.
+  public let placement: Placement
   private let parts: Parts
 
-  init(config: ModelConfig, decoder: DecoderConfig, parts: Parts, modules: [any Module]) {
+  init(config: ModelConfig, decoder: DecoderConfig, parts: Parts, modules: [any Module], placement: Placement) {
+    self.placement = placement
     self.config = config
     self.decoder = decoder
     self.parts = parts
@@ -77,7 +80,8 @@ public final class CausalLM: @unchecked Sendable {
   public func hidden(ids: [Int32], _ context: ForwardContext) -> Tensor {
     precondition(ids.count == context.positions.count, "\(ids.count) ids for \(context.positions.count) positions")
     precondition(ids.allSatisfy { $0 >= 0 && Int($0) < vocabularySize }, "an id outside of 0 ..< \(vocabularySize)")
-    let tokens = Tensor(ids, [ids.count])
+    context.device = placement.device
+    let tokens = Tensor(ids, [ids.count], on: placement.device)
     var x = embedding(context.tape?.carry(tokens) ?? tokens, context)
     for (index, block) in parts.blocks.enumerated() {
       context.observer?(index, x)
@@ -89,7 +93,7 @@ public final class CausalLM: @unchecked Sendable {
   }
 
   /// The head's weight on `tape`, `[vocabulary, hidden]`.
-  public func headWeight(on tape: Tape?) -> Tensor { head.weight.tensor(on: tape) }
+  public func headWeight(on tape: Tape?) -> LinearWeight { head.weight.weight(on: tape) }
 
   /// Soft-cap, scale, bias and adapter of the head for a pass.
   public func headOptions(on tape: Tape?, _ context: ForwardContext) -> HeadOptions {

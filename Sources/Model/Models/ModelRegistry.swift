@@ -17,15 +17,15 @@ public enum ModelRegistry {
 
   /// Makes the model that `config` describes, by its `model_type` or, without one, its `architectures`.
   /// - Throws: `ConfigError` for an unknown architecture (naming the known ones) or a field that makes no sense.
-  public static func make(config: ModelConfig, source: ParameterSource) throws -> CausalLM {
+  public static func make(config: ModelConfig, source: ParameterSource, placement: Placement = Placement()) throws -> CausalLM {
     let family = try family(of: config)
     let decoder = try DecoderConfig(config, family.defaults())
-    if case .random = source { try checkMemory(try shapes(config: config)) }
-    let builder = ModelBuilder(source)
+    if case .random = source, !placement.drawsOnDevice { try checkMemory(try shapes(config: config)) }
+    let builder = ModelBuilder(source, placement: placement)
     var scope = builder.root
     scope.standardDeviation = decoder.initializerRange
     let parts = try family.parts(config, decoder, scope)
-    return CausalLM(config: config, decoder: decoder, parts: parts, modules: builder.modules)
+    return CausalLM(config: config, decoder: decoder, parts: parts, modules: builder.modules, placement: placement)
   }
 
   /// Checks the config and makes the model without any numbers: what the planner runs on. Allocates nothing of the model's size.

@@ -114,7 +114,7 @@ public struct Tensor {
   }
 
   /// Zeroes the whole storage.
-  func fillZero() {
+  package func fillZero() {
     if storage.byteCount == 0 { return }
     if device == .cpu {
       storage.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)

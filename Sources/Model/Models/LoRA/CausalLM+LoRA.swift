@@ -44,8 +44,9 @@ extension CausalLM {
     for parameter in module.parameters {
       let copy = Parameter(
         name: "\(module.path).\(parameter.name.split(separator: ".").last ?? "weight")", shape: parameter.shape,
-        value: parameter.isMaterialized ? parameter.value.converted(to: .float32, part: .adapter) : nil)
+        value: parameter.isMaterialized ? parameter.hostValue.converted(to: .float32, part: .adapter) : nil)
       copy.makeTrainable()
+      copy.move(to: placement.device, computing: placement.computeType)
       module.replace(parameter, with: copy)
     }
   }
@@ -59,6 +60,7 @@ extension CausalLM {
     let adapter = LoRAAdapter.make(
       path: module.path, weight: weight, isEmbedding: module is Embedding, rank: rank, alpha: alpha,
       scale: matcher.scale(rank: rank, alpha: alpha), dropout: lora.dropout, isDoRA: lora.useDoRA, start: start)
+    adapter.parameters.forEach { $0.move(to: placement.device, computing: placement.computeType) }
     (module as? Linear)?.adapter = adapter
     (module as? Embedding)?.adapter = adapter
   }

@@ -14,22 +14,28 @@ struct ProjectionGradients {
     [weight] + (form.hasBias ? [bias] : []) + (form.scale != nil ? [a, b] : []) + (form.hasMagnitude ? [magnitude] : [])
   }
 
-  /// Zeroed memory, or what has arrived, for the inputs `first…` of the node, which stand in the order of `Projection.parameters`.
+  /// The same for a projection on the CPU.
   init(_ projection: Projection, context: inout BackwardContext, first: Int) {
+    self.init(projection.parameters, projection.form, context: &context, first: first)
+  }
+
+  /// Zeroed memory, or what has arrived, for the inputs `first…` of the node: `parameters` in the order of `Projection.parameters`.
+  init(_ parameters: [Tensor?], _ form: Projection.Form, context: inout BackwardContext, first: Int) {
     var index = first
-    func next(_ tensor: Tensor?) -> Tensor? {
-      guard let tensor else { return nil }
+    var rest = parameters[...]
+    func next(_ isThere: Bool = true) -> Tensor? {
+      guard isThere, let tensor = rest.popFirst() else { return nil }
       defer { index += 1 }
-      guard context.needs[index] else { return nil }
-      let (target, accumulate) = context.destination(index, tensor.shape, part: .gradients)
-      if !accumulate { target.floats.update(repeating: 0) }
+      guard let tensor, context.needs[index] else { return nil }
+      let (target, accumulate) = context.destination(index, tensor.shape, part: .gradients, on: tensor.device)
+      if !accumulate { target.fillZero() }
       return target
     }
-    weight = next(projection.weight)
-    bias = next(projection.bias)
-    a = next(projection.lora?.a)
-    b = next(projection.lora?.b)
-    magnitude = next(projection.lora?.magnitude)
+    weight = next()
+    bias = next(form.hasBias)
+    a = next(form.scale != nil)
+    b = next(form.scale != nil)
+    magnitude = next(form.hasMagnitude)
   }
 }
 

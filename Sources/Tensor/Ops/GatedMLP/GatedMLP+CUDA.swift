@@ -1,0 +1,265 @@
+import SwiftletCUDA
+import SwiftletTensorCore
+
+/// The feed-forward half of a block as one node on a GPU.
+///
+/// Adapters cost next to nothing because they ride in the large products: `[x | h]·[W | s·B]ᵀ` has rank more columns to sum over, where a
+/// product of its own would read and write the whole output once more. In backward likewise `[dy | dz]·[W ; A]`. So rows of activations are
+/// padded by the rank, and dequantisation writes the weight beside its adapter.
+///
+/// Saves (outside of replays) the padded norm, gate, up and the down adapter's `h`. In a replay it saves `x` alone, computes the output only
+/// if someone asks, and backward computes everything else from `x`, `tileRows` tokens at a time.
+struct GPUGatedMLP {
+  let norm: RMSNormOperands
+  let gate: GPUSide
+  let up: GPUSide
+  let down: GPUSide
+  let activation: GateActivation
+  let tileRows: Int?
+
+  /// A frozen weight with or without a plain adapter.
+  struct GPUSide {
+    let weight: LinearWeight
+    let lora: LoRAOperands?
+    var rank: Int { lora?.rank ?? 0 }
+    var inputs: Int { weight.inputs }
+    var outputs: Int { weight.outputs }
+
+    init?(_ operands: LinearOperands, like x: Tensor) {
+      guard operands.bias == nil, operands.weight.trained?.needsGradient != true else { return nil }
+      if let lora = operands.lora {
+        guard lora.dropout == nil, lora.magnitude == nil, lora.rank % 8 == 0, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype else {
+          return nil
+        }
+      }
+      guard operands.weight.inputs % 8 == 0, operands.weight.outputs % 8 == 0 else { return nil }
+      weight = operands.weight
+      lora = operands.lora
+    }
+
+    /// `[W | s·B]` [out, in + rank], or `[s·B | W]`.
+    func beside(like x: Tensor, adapterFirst: Bool = false) -> Tensor {
+      guard let lora else { return weight.dense(x.dtype, on: x.device) }
+      let width = inputs + rank
+      // One row's adapter more: a view that starts behind the adapter ends behind the last row.
+      let storage = Storage(byteCount: (outputs * width + rank) * x.dtype.size, part: .workspace, on: x.device)
+      let whole = Tensor(storage, shape: [outputs, width], dtype: x.dtype)
+      let shifted = Tensor(storage, byteOffset: rank * x.dtype.size, shape: [outputs, width], dtype: x.dtype)
+      weight.write(into: adapterFirst ? shifted : whole)
+      copyRows(
+        lora.b, columns: rank, into: whole.address + (adapterFirst ? 0 : inputs * x.dtype.size), stride: width, factor: lora.scale)
+      return whole
+    }
+
+    /// `[W ; A]` [out + rank, in].
+    func above(like x: Tensor) -> Tensor {
+      guard let lora else { return weight.dense(x.dtype, on: x.device) }
+      let whole = x.fresh(outputs + rank, inputs)
+      weight.write(into: whole.rows(0..<outputs))
+      x.gpu.copy(from: lora.a.address, to: whole.rows(outputs..<outputs + rank).address, bytes: lora.a.byteCount)
+      return whole
+    }
+  }
+
+  /// What backward needs beside `x`.
+  struct Kept {
+    /// [h_gate | norm | h_up]
+    let input: Tensor
+    /// [tokens, inner + rank], room for backward's dz behind each row
+    let gate: Tensor
+    let up: Tensor
+    /// [tokens, rank] of down
+    let h: Tensor?
+    var tensors: [Tensor] { [input, gate, up] + (h.map { [$0] } ?? []) }
+  }
+
+  init?(
+    _ x: Tensor, _ norm: RMSNormOperands, _ gate: LinearOperands, _ up: LinearOperands, _ down: LinearOperands,
+    _ activation: GateActivation, _ tileRows: Int?
+  ) {
+    guard !norm.weight.needsGradient, let gate = GPUSide(gate, like: x), let up = GPUSide(up, like: x), let down = GPUSide(down, like: x)
+    else { return nil }
+    self.norm = norm
+    self.gate = gate
+    self.up = up
+    self.down = down
+    self.activation = activation
+    self.tileRows = tileRows
+  }
+
+  var hidden: Int { gate.inputs }
+  var inner: Int { gate.outputs }
+
+  private func tiles(_ rows: Int) -> [Range<Int>] {
+    let size = max(1, min(rows, tileRows ?? rows))
+    return stride(from: 0, to: rows, by: size).map { $0..<min(rows, $0 + size) }
+  }
+
+  // MARK: Forward
+
+  /// Computes the output and records the node.
+  func record(_ x: Tensor) -> Tensor {
+    let adapters = [gate, up, down].flatMap { side in side.lora.map { [$0.a, $0.b] } ?? [] }
+    let tape = tape(of: [x] + adapters)
+    let isReplay = tape?.isReplay ?? false
+    let (plain, shape) = (x.detached, x.shape)
+    if isReplay {
+      let later = Storage(deferredOn: x.device, byteCount: x.byteCount, part: .activations) { address in
+        forward(plain, into: address)
+      }
+      return record(x, adapters, Tensor(later, shape: shape, dtype: x.dtype), keeping: nil)
+    }
+    let output = Tensor(uninitialized: shape, x.dtype, on: x.device)
+    guard tape != nil else {
+      forward(plain, into: output.address)
+      return output
+    }
+    let kept = middle(plain)
+    finish(plain, kept, into: output.address, h: kept.h)
+    return record(x, adapters, output, keeping: kept)
+  }
+
+  private func record(_ x: Tensor, _ adapters: [Tensor], _ output: Tensor, keeping kept: Kept?) -> Tensor {
+    guard let tape = tape(of: [x] + adapters) else { return output }
+    return tape.record(
+      "gatedMLP", [x] + adapters, saving: [x] + adapters + (kept?.tensors ?? []), outputs: [output]
+    ) { context in
+      guard let gradient = context.take() else { return context.needs.map { _ in nil } }
+      return backward(gradient, &context, adapters: adapters.count, hasKept: kept != nil)
+    }[0]
+  }
+
+  /// The output for all of `x` without keeping anything, tile by tile.
+  private func forward(_ x: Tensor, into address: DevicePointer) {
+    for tile in tiles(x.shape.rows) {
+      let part = x.rows(tile)
+      finish(part, middle(part), into: address + tile.lowerBound * hidden * x.dtype.size, h: nil)
+    }
+  }
+
+  /// Norm, gate and up of some rows.
+  private func middle(_ x: Tensor) -> Kept {
+    let (rows, blas, size) = (x.shape.rows, x.gpu.blas, x.dtype.size)
+    let input = x.fresh(rows, gate.rank + hidden + up.rank, part: .activations)
+    normRows(x, norm, into: input.address + gate.rank * size, stride: input.shape.columns)
+    let n = input.block(first: gate.rank, columns: hidden)
+    for (side, first) in [(gate, 0), (up, gate.rank + hidden)] {
+      guard let lora = side.lora else { continue }
+      blas.multiply(
+        n, lora.a.transposedMatrix, into: input.block(first: first, columns: side.rank), m: rows, n: side.rank, k: hidden)
+    }
+    let g = x.fresh(rows, inner + gate.rank, part: .activations)
+    let u = x.fresh(rows, inner + up.rank, part: .activations)
+    blas.multiply(
+      input.block(columns: gate.rank + hidden), gate.beside(like: x, adapterFirst: true).transposedMatrix,
+      into: g.block(columns: inner), m: rows, n: inner, k: gate.rank + hidden)
+    blas.multiply(
+      input.block(first: gate.rank, columns: hidden + up.rank), up.beside(like: x).transposedMatrix, into: u.block(columns: inner),
+      m: rows, n: inner, k: hidden + up.rank)
+    let h = down.lora.map { _ in x.fresh(rows, down.rank, part: .activations) }
+    return Kept(input: input, gate: g, up: u, h: h)
+  }
+
+  /// `x + [a | h]·[W | s·B]ᵀ` of down with `a = f(gate)·up`.
+  private func finish(_ x: Tensor, _ kept: Kept, into address: DevicePointer, h: Tensor?) {
+    let (rows, blas) = (x.shape.rows, x.gpu.blas)
+    let a = x.fresh(rows, inner + down.rank)
+    gateForward(kept.gate, kept.up, activation, columns: inner, into: a)
+    if let lora = down.lora {
+      let tail = a.block(first: inner, columns: down.rank)
+      blas.multiply(a.block(columns: inner), lora.a.transposedMatrix, into: tail, m: rows, n: down.rank, k: inner)
+      if let h { copyRows(a, first: inner, columns: down.rank, into: h.address, stride: down.rank, factor: 1) }
+    }
+    let y = BlasMatrix(address, x.dtype.blas, stride: hidden)
+    blas.multiply(
+      a.matrix, down.beside(like: x).transposedMatrix, into: y, m: rows, n: hidden, k: inner + down.rank, beta: 1, adding: x.matrix)
+  }
+
+  // MARK: Backward
+
+  /// Memory that the gradients of one side's adapter are added to; nil where none is wanted.
+  private struct SideGradients {
+    var a: Tensor?
+    var b: Tensor?
+  }
+
+  private func backward(_ dy: consuming Tensor, _ context: inout BackwardContext, adapters: Int, hasKept: Bool) -> [Tensor?] {
+    let x = context.saved[0]
+    let loras = Array(context.saved[1..<1 + adapters])
+    let gradients: [Tensor?] = loras.indices.map { index in
+      guard context.needs[1 + index] else { return nil }
+      let (target, accumulate) = context.destination(1 + index, loras[index].shape, part: .gradients, on: x.device)
+      if !accumulate { target.fillZero() }
+      return target
+    }
+    let rest = Array(context.saved[(1 + adapters)...])
+    let kept = hasKept ? Kept(input: rest[0], gate: rest[1], up: rest[2], h: rest.count > 3 ? rest[3] : nil) : nil
+    var dy = dy
+    let isOwn = dy.isUniquelyOwned()
+    let dx = context.needs[0] ? (isOwn ? dy : dy.fresh(x.shape.rows, hidden, part: .activations)) : nil
+    for tile in hasKept ? [0..<x.shape.rows] : tiles(x.shape.rows) {
+      let part = x.rows(tile)
+      backward(dy.rows(tile), part, kept ?? middle(part), isRemade: kept == nil, sides(gradients), into: dx?.rows(tile))
+    }
+    return [dx] + gradients
+  }
+
+  /// The gradients of gate, up and down out of the list of those sides that have adapters.
+  private func sides(_ gradients: [Tensor?]) -> [SideGradients] {
+    var rest = gradients[...]
+    return [gate, up, down].map { side in
+      side.lora == nil ? SideGradients() : SideGradients(a: rest.removeFirst(), b: rest.removeFirst())
+    }
+  }
+
+  /// One tile.
+  private func backward(_ dy: Tensor, _ x: Tensor, _ kept: Kept, isRemade: Bool, _ gradients: [SideGradients], into dx: Tensor?) {
+    let (rows, blas) = (x.shape.rows, x.gpu.blas)
+    let padded = withAdapterGradient(dy)
+    let da = x.fresh(rows, inner)
+    blas.multiply(padded.matrix, down.above(like: x).matrix, into: da.matrix, m: rows, n: inner, k: hidden + down.rank)
+    // Afterwards the activation's output stands over its gradient, and the inputs' gradients over the inputs.
+    gateBackward(kept.gate, kept.up, da, activation, columns: inner)
+    if let lora = down.lora {
+      let h = isRemade ? x.fresh(rows, down.rank) : kept.h ?? x.fresh(rows, down.rank)
+      if isRemade || kept.h == nil {
+        blas.multiply(da.matrix, lora.a.transposedMatrix, into: h.matrix, m: rows, n: down.rank, k: inner)
+      }
+      addOuter(dy.matrix, h.matrix, lora.scale, rows: rows, to: gradients[2].b)
+      addOuter(padded.block(first: hidden, columns: down.rank), da.matrix, 1, rows: rows, to: gradients[2].a)
+    }
+    let dn = x.fresh(rows, hidden)
+    let n = kept.input.block(first: gate.rank, columns: hidden)
+    let sides = [(gate, kept.gate, 0), (up, kept.up, gate.rank + hidden)]
+    for (index, (side, values, first)) in sides.enumerated() {
+      if let lora = side.lora {
+        let (d, dz) = (values.block(columns: inner), values.block(first: inner, columns: side.rank))
+        blas.multiply(d, lora.b.matrix, into: dz, m: rows, n: side.rank, k: inner, alpha: lora.scale)
+        addOuter(d, kept.input.block(first: first, columns: side.rank), lora.scale, rows: rows, to: gradients[index].b)
+        addOuter(dz, n, 1, rows: rows, to: gradients[index].a)
+      }
+      if dx == nil { continue }
+      blas.multiply(
+        values.matrix, side.above(like: x).matrix, into: dn.matrix, m: rows, n: hidden, k: inner + side.rank, beta: index == 0 ? 0 : 1)
+    }
+    if let dx { normBackward(dn, x, norm, arrived: dy, into: dx) }
+  }
+
+  /// `[dy | dz]` with dz = s·dy·B of down.
+  private func withAdapterGradient(_ dy: Tensor) -> Tensor {
+    guard let lora = down.lora else { return dy }
+    let padded = dy.fresh(dy.shape.rows, hidden + down.rank)
+    copyRows(dy, columns: hidden, into: padded.address, stride: padded.shape.columns, factor: 1)
+    dy.gpu.blas.multiply(
+      dy.matrix, lora.b.matrix, into: padded.block(first: hidden, columns: down.rank), m: dy.shape.rows, n: down.rank, k: hidden,
+      alpha: lora.scale)
+    return padded
+  }
+}
+
+/// `target += factor · aᵀ·b` in float32, for the gradient of an adapter's matrix; nothing without a target.
+private func addOuter(_ a: BlasMatrix, _ b: BlasMatrix, _ factor: Float, rows: Int, to target: Tensor?) {
+  guard let target else { return }
+  target.gpu.blas.multiply(
+    a.T, b, into: target.matrix, m: target.shape[0], n: target.shape[1], k: rows, alpha: factor, beta: 1)
+}
