@@ -49,7 +49,7 @@ let package = Package(
       "Tensor/Ops", uses: ["CPlatform", "SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore"],
       kernels: [
         "Common/numbers.cuh", "Common/philox.cuh", "Common/rows.cuh",
-        "Common/Dropout.cu", "Elementwise/Elementwise.cu", "Embedding/Embedding.cu", "GatedActivation/GatedActivation.cu",
+        "Common/Dropout.cu", "Common/Initialization.cu", "LoRALinear/DoRA.cu", "Elementwise/Elementwise.cu", "Embedding/Embedding.cu", "GatedActivation/GatedActivation.cu",
         "LayerNorm/LayerNorm.cu", "RMSNorm/RMSNorm.cu", "RoPE/RoPE.cu", "Routing/Routing.cu",
         "CrossEntropy/CrossEntropy.cu",
         "Optimizers/Optimizers.cu",

@@ -27,10 +27,10 @@ public enum Initialization: Hashable, Sendable {
   func tensor(_ shape: Shape, _ random: Random, _ placement: Placement) -> Tensor {
     let tensor = Tensor(uninitialized: shape, placement.computeType, part: .weights, on: placement.device)
     switch self {
-    case .zeros: drawOnGPU(tensor, scale: 0, random)
-    case .ones: drawOnGPU(tensor, scale: 0, offset: 1, random)
-    case .normal(let deviation): drawOnGPU(tensor, scale: deviation, random)
-    case .uniform(let bound): drawOnGPU(tensor, scale: bound, random)
+    case .zeros: tensor.draw(.constant, scale: 0, random)
+    case .ones: tensor.draw(.constant, scale: 0, offset: 1, random)
+    case .normal(let deviation): tensor.draw(.normal, scale: deviation, random)
+    case .uniform(let bound): tensor.draw(.uniform, scale: bound, random)
     }
     return tensor
   }

@@ -58,8 +58,8 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     }
   }
 
-  /// The value for use in a pass: a leaf of `tape` where trainable, otherwise plain. On a GPU a trained value is given rounded to the
-  /// format that the model computes in; its gradient is float32 all the same.
+  /// The value for use in a pass: a leaf of `tape` where trainable, otherwise plain. On a GPU a trained matrix is given rounded to
+  /// the format that the model computes in; its gradient is float32 all the same.
   public func tensor(on tape: Tape?) -> Tensor {
     let value = computeValue
     guard isTrainable, let tape else { return value }
@@ -90,7 +90,7 @@ public final class Parameter: GradientSink, @unchecked Sendable {
 
   private var computeValue: Tensor {
     let value = value
-    guard let computeType, value.device.isCUDA, isTrainable, value.dtype != computeType else { return value }
+    guard let computeType, shape.rank > 1, value.device.isCUDA, isTrainable, value.dtype != computeType else { return value }
     if let rounded, rounded.version == version { return rounded.value }
     let copy = rounded?.value ?? Tensor(uninitialized: shape, computeType, part: .adapter, on: value.device)
     copy.assignCast(of: value)

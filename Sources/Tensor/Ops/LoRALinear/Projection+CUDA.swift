@@ -64,7 +64,8 @@ struct GPUProjection {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let y = Tensor(uninitialized: x.shape.withColumns(outputs), x.dtype, on: x.device)
     let weight = dense(like: x)
-    let bias = bias.map { ($0.address, $0.dtype.blas) }
+    let sameBias = self.bias?.cast(to: x.dtype, part: .workspace)
+    let bias = sameBias.map { ($0.address, $0.dtype.blas) }
     guard let lora else {
       blas.multiply(
         x.matrix, weight.transposedMatrix, into: y.matrix, m: rows, n: outputs, k: inputs, beta: residual == nil ? 0 : 1,
