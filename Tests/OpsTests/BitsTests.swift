@@ -69,7 +69,7 @@ import Testing
       let normed = rmsNorm(x, weight: w[7], epsilon: 1e-6)
       let q = loraLinear(normed, w[0], lora: LoRAOperands(a: w[5], b: w[6], scale: 0.5))
       let y = attention(q, linear(normed, w[1]), linear(normed, w[2]), sinks: w[8], layout: SequenceLayout(lengths: lengths), Self.options)
-      return headLogits(swiGLU(linear(y, w[3]), x), w[4]).array(Float.self)
+      return headLogits(swiGLU(linear(y, w[3]), x), .dense(w[4])).array(Float.self)
     }
     var start = 0
     let alone = lengths.flatMap { length -> [Float] in

@@ -104,7 +104,7 @@ extension OpBenchmark {
         bytes: 0
       ) {
         let tape = Tape()
-        tape.backward(from: linearCrossEntropy(tape.watch(x, for: GradientBox()), head, targets: targets).lossSum)
+        tape.backward(from: linearCrossEntropy(tape.watch(x, for: GradientBox()), .dense(head), targets: targets).lossSum)
       },
     ]
   }

@@ -52,3 +52,8 @@ extension DType {
     }
   }
 }
+
+extension Tensor? {
+  /// The first element on the GPU, or no address where there is no tensor: how kernels take operands that may be missing.
+  package var addressOrNull: DevicePointer { self?.address ?? .null }
+}

@@ -136,7 +136,7 @@ public struct OpBench: Sendable {
     return OpBench(name: "cross-entropy", shape: "[\(tokens), \(width)], \(vocabulary) ids", work: .flops(flops)) {
       let (x, w) = (numbers([tokens, width]), numbers([vocabulary, width]))
       let targets = (0..<tokens).map { Int32($0 * 31 % vocabulary) }
-      return { _ = linearCrossEntropy(x, w, targets: targets) }
+      return { _ = linearCrossEntropy(x, .dense(w), targets: targets) }
     }
   }
 

@@ -97,8 +97,8 @@ struct HeadPass {
 }
 
 /// `x·Wᵀ` with the head's bias, adapter, scale and cap, off tape: [tokens, vocabulary].
-public func headLogits(_ x: Tensor, _ weight: Tensor, _ options: HeadOptions = HeadOptions()) -> Tensor {
-  let projection = Projection(weight: weight, bias: options.bias, lora: options.lora)
+public func headLogits(_ x: Tensor, _ weight: LinearWeight, _ options: HeadOptions = HeadOptions()) -> Tensor {
+  let projection = LinearOperands(weight: weight, bias: options.bias, lora: options.lora).cpuProjection
   precondition(x.shape.columns == projection.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
   let (rows, columns) = (x.shape.rows, projection.outputs)
   let logits = Tensor(uninitialized: [rows, columns])

@@ -11,9 +11,9 @@ import SwiftletTensorCore
 /// On a tape the gradients are formed chunk by chunk with the logits at hand, for a seed of 1, and saved (dx, and those of trainable head
 /// parameters); backward multiplies them by the seed. The logits are so computed once.
 public func linearCrossEntropy(
-  _ x: Tensor, _ weight: Tensor, targets: [Int32], _ options: HeadOptions = HeadOptions()
+  _ x: Tensor, _ weight: LinearWeight, targets: [Int32], _ options: HeadOptions = HeadOptions()
 ) -> (lossSum: Tensor, count: Int) {
-  let projection = Projection(weight: weight, bias: options.bias, lora: options.lora)
+  let projection = LinearOperands(weight: weight, bias: options.bias, lora: options.lora).cpuProjection
   precondition(x.shape.columns == projection.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
   let rows = targetRows(targets, rows: x.shape.rows, vocabulary: projection.outputs)
   let pass = HeadPass(
@@ -51,9 +51,9 @@ public func linearCrossEntropy(
 ///
 /// Parameters as `linearCrossEntropy`. Saves `x` and the log-sums' inputs only: backward computes the logits again, chunk by chunk.
 public func tokenLogProbabilities(
-  _ x: Tensor, _ weight: Tensor, targets: [Int32], _ options: HeadOptions = HeadOptions()
+  _ x: Tensor, _ weight: LinearWeight, targets: [Int32], _ options: HeadOptions = HeadOptions()
 ) -> Tensor {
-  let projection = Projection(weight: weight, bias: options.bias, lora: options.lora)
+  let projection = LinearOperands(weight: weight, bias: options.bias, lora: options.lora).cpuProjection
   precondition(x.shape.columns == projection.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
   let rows = targetRows(targets, rows: x.shape.rows, vocabulary: projection.outputs)
   let transform = LogitTransform(softCap: options.softCap, scale: options.logitScale)

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletCUDA
 import SwiftletTensorCore
 

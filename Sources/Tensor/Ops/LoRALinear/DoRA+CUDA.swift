@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletCUDA
 import SwiftletTensorCore
 
@@ -49,8 +50,8 @@ struct GPUDoRA {
     if let direct { blas.multiply(x.matrix, weight.transposedMatrix, into: direct.matrix, m: rows, n: outputs, k: inputs) }
     let bias = bias?.cast(to: x.dtype, part: .workspace)
     kernelCalled("dora_output").launch(
-      grid: blocks(y.count), block: (256, 1, 1), y.address, u.address, direct?.address ?? .null, plain?.address ?? .null,
-      bias?.address ?? .null, residual?.address ?? .null, magnitude.address, norms.address, Int64(rows), Int32(outputs))
+      grid: blocks(y.count), block: (256, 1, 1), y.address, u.address, direct.addressOrNull, plain.addressOrNull,
+      bias.addressOrNull, residual.addressOrNull, magnitude.address, norms.address, Int64(rows), Int32(outputs))
   }
 
   /// `(ratio − minus) · dy`
