@@ -15,3 +15,9 @@ extension Tensor {
         random.stream, Int64(count))
   }
 }
+
+extension KernelVariants {
+  static let initialization = [
+    KernelVariant("Initialization.cu", ["draw"], [[KernelDefine("T", "bf16")], [KernelDefine("T", "half16")], [KernelDefine("T", "float")]])
+  ]
+}
