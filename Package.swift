@@ -55,7 +55,7 @@ let package = Package(
         "Optimizers/Optimizers.cu",
         "Quantization/Quantization.cu",
       ]),
-    module("Tensor/OpChecks", uses: ["SwiftletTensorCore", "SwiftletOps"]),
+    module("Tensor/OpChecks", uses: ["SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore", "SwiftletOps"]),
 
     // Data: bytes and text; knows no device
     module("Data/Formats", uses: [yams]),

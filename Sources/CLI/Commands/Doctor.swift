@@ -9,10 +9,11 @@ struct Doctor: ParsableCommand {
       EXAMPLES:
         swiftlet doctor
         swiftlet doctor --selftest
+        swiftlet doctor --selftest --device cuda
         swiftlet doctor --json
       """)
 
-  @Flag(name: .long, help: "Also check every operation against its definition.")
+  @Flag(name: .long, help: "Also check every operation against its definition, on the processor and the GPU, or on --device alone.")
   var selftest = false
 
   @OptionGroup var global: GlobalOptions
@@ -25,7 +26,7 @@ struct Doctor: ParsableCommand {
 
   private func check() throws {
     var failed = 0
-    for check in SelfCheck.all {
+    for check in SelfCheck.on(global.device) {
       global.note("checking \(check.name)")
       for result in check.run() {
         if !result.passed { failed += 1 }
@@ -35,7 +36,7 @@ struct Doctor: ParsableCommand {
     if failed > 0 {
       throw Failure(
         "\(failed) checks failed", at: "selftest", why: "an operation is further from its definition than rounding explains",
-        fix: "report the lines marked FAILED, with the processor's name")
+        fix: "report the lines marked FAILED, with the names of processor and GPU")
     }
   }
 }
