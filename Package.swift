@@ -93,9 +93,9 @@ let package = Package(
     .target(
       name: "Swiftlet",
       dependencies: [
-        "SwiftletCPU", "SwiftletFormats", "SwiftletHub", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
-        "SwiftletOpChecks", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletInference", "SwiftletTracking",
-        "SwiftletOptimizers", "SwiftletTrainers", "SwiftletExport",
+        "SwiftletCPU", "SwiftletCUDA", "SwiftletFormats", "SwiftletHub", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore",
+        "SwiftletOps", "SwiftletOpChecks", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletInference",
+        "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "SwiftletExport",
       ],
       path: "Sources/Product/Umbrella", swiftSettings: strict),
 

@@ -14,11 +14,7 @@ extension SelfCheck {
 
   /// What `swiftlet doctor --selftest` checks on a GPU: the platform itself, then every room that computes there.
   public static func gpu(_ ordinal: Int) -> [SelfCheck] {
-    platform.map { check in SelfCheck("cuda:\(ordinal) " + check.name) { check.run(on: ordinal) } }
-  }
-
-  private static var platform: [GPUCheck] {
-    [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps] + GPUCheck.products + [.costs]
+    (GPUCheck.platform + GPUCheck.rooms).map { check in SelfCheck("cuda:\(ordinal) " + check.name) { check.run(on: ordinal) } }
   }
 }
 
@@ -28,6 +24,12 @@ struct GPUCheck: Sendable {
   let body: @Sendable (CUDADevice) throws -> [CheckResult]
 
   init(_ name: String, _ body: @escaping @Sendable (CUDADevice) throws -> [CheckResult]) { (self.name, self.body) = (name, body) }
+
+  /// Memory, copies, launches, graphs, products, and what they cost the host.
+  static var platform: [GPUCheck] { [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps] + products + [.costs] }
+
+  /// What the rooms compute on the GPU against what they compute on the processor.
+  static var rooms: [GPUCheck] { [] }
 
   /// Runs the check; an error on the GPU is a failed result, and so is memory that was not given back.
   func run(on ordinal: Int) -> [CheckResult] {
