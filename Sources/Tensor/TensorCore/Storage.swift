@@ -78,6 +78,9 @@ public final class Storage: @unchecked Sendable {
     return onDevice
   }
 
+  /// The pinned memory that the bytes are a view of; nil for any other memory.
+  package var pinned: PinnedMemory? { owner as? PinnedMemory }
+
   /// Whether the bytes belong to someone else and must not be written.
   public var isView: Bool { part == nil }
 

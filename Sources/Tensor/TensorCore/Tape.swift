@@ -73,6 +73,9 @@ public struct BackwardContext {
     return taken
   }
 
+  /// Whether a gradient has already arrived for input `index`.
+  public func hasArrived(_ index: Int) -> Bool { arrived[index] != nil }
+
   /// Memory for the gradient of input `index`: what has already arrived for it, to be added to (`accumulate` true); where nothing has, new
   /// memory with undefined contents. The rule returns the tensor as that input's gradient.
   ///

@@ -32,6 +32,9 @@ public final class PinnedMemory: @unchecked Sendable {
   /// Bytes that wait for reuse.
   public static var pooledBytes: Int { pool.withLock { $0.pooled } }
 
+  /// Where kernels of every GPU find the first byte (addresses are unified); nil where the memory is ordinary after all.
+  public var mappedAddress: DevicePointer? { isPinned ? DevicePointer(UInt64(UInt(bitPattern: pointer))) : nil }
+
   /// Takes `bytes` from the pool, or from the driver (about 0.3 ms a MiB). Contents undefined. Where the driver has no more, ordinary
   /// memory takes its place: copies work, but slower and not beside the computation.
   public init(_ bytes: Int, on device: CUDADevice) {

@@ -22,7 +22,7 @@ extern "C" __global__ void __launch_bounds__(256) dropout(T *y,        // [rows,
                                                           uint64 seed, uint64 stream, uint64 first, float probability, float keep,
                                                           int64 rows, uint32 columns, int64 y_stride, int64 x_stride) {
   const int64 vectors = rows * columns / WIDTH, step = int64(gridDim.x) * blockDim.x;
-  const uint32 per_row = columns / WIDTH;
+  const uint32 per_row = columns / WIDTH, threshold = dropout_threshold(probability);
   for (int64 v = int64(blockIdx.x) * blockDim.x + threadIdx.x; v < vectors; v += step) {
     const uint32 row = uint32(v) / per_row;
     const int64 column = int64(uint32(v) - row * per_row) * WIDTH;
@@ -31,7 +31,7 @@ extern "C" __global__ void __launch_bounds__(256) dropout(T *y,        // [rows,
     Vector<T, WIDTH> out;
     if (ACCUMULATE) out = load_vector<WIDTH>(to);
     float factors[WIDTH];
-    dropout_factors<WIDTH>(factors, seed, stream, first + uint64(v) * WIDTH, probability, keep);
+    dropout_factors<WIDTH>(factors, seed, stream, first + uint64(v) * WIDTH, threshold, keep);
 #pragma unroll
     for (int j = 0; j < WIDTH; j++) {
       // A dropped element is 0 even where x is not finite.

@@ -26,20 +26,22 @@ __device__ __forceinline__ uint32 word_of(const uint4 &words, int j) { return j 
 // A number in [0, 1) with 24 random bits, as `Random.uniform`.
 __device__ __forceinline__ float uniform(uint32 word) { return float(word >> 8) * 0x1p-24f; }
 
+// The words below which `uniform` is below `probability` (< 1): comparing integers spares the slow conversion.
+__device__ __forceinline__ uint32 dropout_threshold(float probability) { return uint32(ceilf(probability * 0x1p24f)) << 8; }
+
 // What inverted dropout multiplies the elements at places `place`, …, place + N − 1 of its stream by: 0, or keep = 1/(1 − probability).
 // `place` is a multiple of 4 where N is.
 template <int N>
-__device__ __forceinline__ void dropout_factors(float (&factors)[N], uint64 seed, uint64 stream, uint64 place, float probability, float keep) {
+__device__ __forceinline__ void dropout_factors(float (&factors)[N], uint64 seed, uint64 stream, uint64 place, uint32 threshold, float keep) {
   static_assert(N == 1 || N % 4 == 0, "one element, or whole blocks of four words");
   if constexpr (N == 1) {
-    const uint32 word = word_of(philox(seed, stream, place >> 2), int(place & 3));
-    factors[0] = uniform(word) < probability ? 0.0f : keep;
+    factors[0] = word_of(philox(seed, stream, place >> 2), int(place & 3)) < threshold ? 0.0f : keep;
   } else {
 #pragma unroll
     for (int first = 0; first < N; first += 4) {
       const uint4 words = philox(seed, stream, (place + first) >> 2);
 #pragma unroll
-      for (int j = 0; j < 4; j++) factors[first + j] = uniform(word_of(words, j)) < probability ? 0.0f : keep;
+      for (int j = 0; j < 4; j++) factors[first + j] = word_of(words, j) < threshold ? 0.0f : keep;
     }
   }
 }

@@ -29,8 +29,8 @@ __device__ __forceinline__ Vector<Y, N> map_vectors(F f, const Inputs &...inputs
 // Whether a pointer may be read in 16-byte pieces.
 __device__ __forceinline__ bool aligned(const void *p) { return (reinterpret_cast<uint64>(p) & 15) == 0; }
 
-// Sums x[0..<count] over the lanes threads of one row: part of a warp, or the whole block of threads. All threads of the block call it;
-// `turn` alternates between calls, so that one barrier is enough. Every thread of the group gets the same bits.
+// Sums x[0..<count] over the `lanes` threads of one row: part of a warp, or the whole block of `threads`. All threads of the block call
+// it; `turn` alternates between calls, so that one barrier is enough. Every thread of the group gets the same bits.
 template <int lanes, int threads, int count> __device__ __forceinline__ void group_sums(float (&x)[count], int turn) {
   static_assert(lanes == threads || lanes <= 32, "a group is part of a warp or the block");
 #pragma unroll
@@ -53,6 +53,9 @@ template <int lanes, int threads, int count> __device__ __forceinline__ void gro
     for (int w = 0; w < warps; w++) x[i] += parts[turn & 1][i][w];
   }
 }
+
+// 1 / √x: exact to the last place or so for float32 rows, the fast approximation (2 ulp) for 16-bit ones.
+template <class E> __device__ __forceinline__ float inverse_root(float x) { return sizeof(E) == 4 ? 1.0f / sqrtf(x) : rsqrtf(x); }
 
 // What one thread holds of a row of `columns` elements that `lanes` threads share: every lanes-th vector of `width` elements.
 template <int columns, int lanes, int width> struct RowShape {
@@ -120,24 +123,12 @@ template <int columns, int lanes, int width> struct RowShape {
   }
 };
 
-// y[place(i)] = value(i) for all i < count, in vectors of N. A thread makes unroll vectors at a time and stores them after all its loads.
-// `place` and `value` get the number of the vector's first element; count is a multiple of N. Any grid works: blocks stride.
-template <int N, int unroll, class Y, class Place, class Value>
+// y[place(i)] = value(i) for all i < count, in vectors of N: a vector a thread, neighbours side by side; several vectors a thread were slower
+// (H200). `place` and `value` get the number of the vector's first element; count is a multiple of N. Any grid works: blocks stride.
+template <int N, class Y, class Place, class Value>
 __device__ __forceinline__ void for_vectors(Y *y, int64 count, Place place, Value value) {
-  const int64 vectors = count / N, step = int64(gridDim.x) * blockDim.x * unroll;
-  for (int64 first = int64(blockIdx.x) * blockDim.x * unroll + threadIdx.x; first < vectors; first += step) {
-    Vector<Y, N> made[unroll];
-#pragma unroll
-    for (int u = 0; u < unroll; u++) {
-      const int64 i = first + int64(u) * blockDim.x;
-      if (i < vectors) made[u] = value(i * N);
-    }
-#pragma unroll
-    for (int u = 0; u < unroll; u++) {
-      const int64 i = first + int64(u) * blockDim.x;
-      if (i < vectors) store_vector(y + place(i * N), made[u]);
-    }
-  }
+  const int64 vectors = count / N, step = int64(gridDim.x) * blockDim.x;
+  for (int64 i = int64(blockIdx.x) * blockDim.x + threadIdx.x; i < vectors; i += step) store_vector(y + place(i * N), value(i * N));
 }
 
 template <class Y, class... Inputs> constexpr int widest = sizeof(Y);
@@ -145,13 +136,13 @@ template <class Y, class A, class... Inputs>
 constexpr int widest<Y, A, Inputs...> = sizeof(Y) > widest<A, Inputs...> ? sizeof(Y) : widest<A, Inputs...>;
 
 // y[i] = f(a[i], …) for i < count. 16 bytes at a time where all addresses allow it; what is left over singly.
-template <int unroll, class Y, class F, class... Inputs>
+template <class Y, class F, class... Inputs>
 __device__ __forceinline__ void map_elements(Y *y, int64 count, F f, const Inputs *...inputs) {
   constexpr int N = 16 / widest<Y, Inputs...>;
   const int64 whole = (aligned(y) && ... && aligned(inputs)) ? count / N * N : 0;
   const auto same_place = [](int64 i) { return i; };
-  for_vectors<N, unroll>(y, whole, same_place, [=](int64 i) { return map_vectors<N, Y>(f, load_vector<N>(inputs + i)...); });
-  for_vectors<1, unroll>(y + whole, count - whole, same_place, [=](int64 i) {
+  for_vectors<N>(y, whole, same_place, [=](int64 i) { return map_vectors<N, Y>(f, load_vector<N>(inputs + i)...); });
+  for_vectors<1>(y + whole, count - whole, same_place, [=](int64 i) {
     return map_vectors<1, Y>(f, load_vector<1>(inputs + whole + i)...);
   });
 }

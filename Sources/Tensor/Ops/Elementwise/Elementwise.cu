@@ -1,7 +1,6 @@
 // Sums, factors, conversions, columns and rows of matrices: one pass over memory each.
 //
-// A thread takes 16 bytes at a time (UNROLL times, so that its loads are all on the way before it stores); a block covers what its threads
-// take side by side. Any grid works: blocks stride. Arithmetic is float32, results are rounded once, to nearest.
+// A thread takes 16 bytes; any grid works: blocks stride. Arithmetic is float32, results are rounded once, to nearest.
 // FLOPs per element: one or none; bytes per element: as noted. Nothing but the memory's rate counts.
 //
 // Defines: T (add, scale, fill); TO, FROM (cast); FACTOR (type of column factors); WIDTH (elements a vector of the kernels with rows: all
@@ -23,15 +22,12 @@
 #ifndef WIDTH
 #define WIDTH 1
 #endif
-#ifndef UNROLL
-#define UNROLL 4
-#endif
 
 // 3 elements of memory traffic.
 extern "C" __global__ void __launch_bounds__(256) add_into(T *into,        // [count]
                                                            const T *from,  // [count]
                                                            int64 count) {
-  map_elements<UNROLL>(into, count, [](float x, float y) { return x + y; }, into, from);
+  map_elements(into, count, [](float x, float y) { return x + y; }, into, from);
 }
 
 // 3 elements of memory traffic.
@@ -39,25 +35,25 @@ extern "C" __global__ void __launch_bounds__(256) add(T *y,        // [count]; m
                                                       const T *a,  // [count]
                                                       const T *b,  // [count]
                                                       int64 count) {
-  map_elements<UNROLL>(y, count, [](float x, float y) { return x + y; }, a, b);
+  map_elements(y, count, [](float x, float y) { return x + y; }, a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256) scale(T *y,        // [count]; may be x
                                                         const T *x,  // [count]
                                                         float factor, int64 count) {
-  map_elements<UNROLL>(y, count, [=](float x) { return x * factor; }, x);
+  map_elements(y, count, [=](float x) { return x * factor; }, x);
 }
 
 extern "C" __global__ void __launch_bounds__(256) fill_value(T *p,  // [count]
                                                              float value, int64 count) {
-  map_elements<UNROLL>(p, count, [=]() { return value; });
+  map_elements(p, count, [=]() { return value; });
 }
 
 // Rounds to nearest, ties to even; widening is exact.
 extern "C" __global__ void __launch_bounds__(256) cast(TO *to,            // [count]
                                                        const FROM *from,  // [count]
                                                        int64 count) {
-  map_elements<UNROLL>(to, count, [](float x) { return x; }, from);
+  map_elements(to, count, [](float x) { return x; }, from);
 }
 
 // to[row, column] = factor · from[row, column], other type and row distance; also the copy of a block of columns.
@@ -65,7 +61,7 @@ extern "C" __global__ void __launch_bounds__(256) cast_rows(TO *to,            /
                                                             const FROM *from,  // [rows, columns], rows from_stride apart
                                                             float factor, int64 rows, uint32 columns, int64 to_stride,
                                                             int64 from_stride) {
-  for_vectors<WIDTH, UNROLL>(
+  for_vectors<WIDTH>(
       to, rows * columns,
       [=](int64 i) {
         const uint32 vector = uint32(i / WIDTH), per_row = columns / WIDTH, row = vector / per_row;
@@ -83,7 +79,7 @@ extern "C" __global__ void __launch_bounds__(256) scale_columns(T *y,           
                                                                 const T *x,             // [rows, columns]
                                                                 const FACTOR *factors,  // [columns]
                                                                 int64 rows, uint32 columns) {
-  for_vectors<WIDTH, UNROLL>(
+  for_vectors<WIDTH>(
       y, rows * columns, [](int64 i) { return i; },
       [=](int64 i) {
         const uint32 column = uint32(i / WIDTH) % (columns / WIDTH) * WIDTH;
@@ -96,7 +92,7 @@ extern "C" __global__ void __launch_bounds__(256) select_rows(T *y,             
                                                               const T *x,       // [any, columns]
                                                               const int *rows,  // [count]
                                                               int64 count, uint32 columns) {
-  for_vectors<WIDTH, UNROLL>(
+  for_vectors<WIDTH>(
       y, count * columns, [](int64 i) { return i; },
       [=](int64 i) {
         const uint32 vector = uint32(i / WIDTH), per_row = columns / WIDTH, row = vector / per_row;
@@ -128,19 +124,20 @@ extern "C" __global__ void __launch_bounds__(256) column_sums(float *partials,  
 }
 
 // out[column] (+)= Σ over blocks of partials[block, column], in an order that depends on the number of blocks alone.
-extern "C" __global__ void __launch_bounds__(256) sum_partials(float *out,             // [columns]
-                                                               const float *partials,  // [blocks, columns]
-                                                               uint32 blocks, uint32 columns, int accumulate) {
-  __shared__ float parts[8][32];
+extern "C" __global__ void __launch_bounds__(1024) sum_partials(float *out,             // [columns]
+                                                                const float *partials,  // [blocks, columns]
+                                                                uint32 blocks, uint32 columns, int accumulate) {
+  __shared__ float parts[32][33];
   const uint32 lane = threadIdx.x % 32, slice = threadIdx.x / 32, column = blockIdx.x * 32 + lane;
   float sum = 0;
   if (column < columns) {
-#pragma unroll 4
-    for (uint32 block = slice; block < blocks; block += 8) sum += partials[int64(block) * columns + column];
+#pragma unroll 8
+    for (uint32 block = slice; block < blocks; block += 32) sum += partials[int64(block) * columns + column];
   }
   parts[slice][lane] = sum;
   __syncthreads();
-  if (slice != 0 || column >= columns) return;
-  for (int s = 1; s < 8; s++) sum += parts[s][lane];
-  out[column] = accumulate ? out[column] + sum : sum;
+  // Warp `slice` adds up the 32 parts of column `slice` of this block.
+  const float total = warp_sum(parts[lane][slice]);
+  const uint32 own = blockIdx.x * 32 + slice;
+  if (lane == 0 && own < columns) out[own] = accumulate ? out[own] + total : total;
 }

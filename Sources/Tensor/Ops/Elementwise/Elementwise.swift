@@ -6,10 +6,19 @@ import SwiftletTensorCore
 public func add(_ a: consuming Tensor, _ b: consuming Tensor) -> Tensor {
   precondition(a.shape == b.shape, "sum of \(a.shape) and \(b.shape)")
   let traces = [a.trace, b.trace]
-  let (x, y) = (a.pointer, b.pointer)
-  let output = a.isUniquelyOwned() ? a.detached : b.target()
-  let target = output.pointer
-  forElements(output.count) { swiftlet_add(x + $0.lowerBound, y + $0.lowerBound, target + $0.lowerBound, $0.count) }
+  precondition(
+    a.dtype == b.dtype && a.device == b.device, "sum of \(a.dtype) on \(a.device) and \(b.dtype) on \(b.device)")
+  let output: Tensor
+  if a.device.isCUDA {
+    let (x, y) = (a.address, b.address)
+    output = a.isUniquelyOwned() ? a.detached : b.target()
+    addOnGPU(x, y, into: output)
+  } else {
+    let (x, y) = (a.pointer, b.pointer)
+    output = a.isUniquelyOwned() ? a.detached : b.target()
+    let target = output.pointer
+    forElements(output.count) { swiftlet_add(x + $0.lowerBound, y + $0.lowerBound, target + $0.lowerBound, $0.count) }
+  }
   // Alive until here: `output` may be neither of them.
   _ = consume a
   _ = consume b
@@ -33,6 +42,10 @@ public func scaled(_ x: consuming Tensor, by factor: Float) -> Tensor {
 /// `x · factor`, in `x` itself where it is owned alone.
 func multiply(_ x: consuming Tensor, by factor: Float) -> Tensor {
   let output = x.target()
+  if x.device.isCUDA {
+    scaleOnGPU(x, by: factor, into: output)
+    return output
+  }
   let (from, into) = (x.pointer, output.pointer)
   forElements(output.count) { swiftlet_scale(from + $0.lowerBound, factor, into + $0.lowerBound, $0.count) }
   return output

@@ -1,9 +1,9 @@
 import SwiftletCPU
 import SwiftletTensorCore
 
-/// `y[t, j] = x[t, j] · factors[j]` for `x` [tokens, columns] and `factors` [columns], float32.
+/// `y[t, j] = x[t, j] · factors[j]` for `x` [tokens, columns] and `factors` [columns], float32, on a GPU of any float formats.
 ///
-/// Saves both. Backward: dx = dy · factors; dfactors[j] = Σ dy[·, j] · x[·, j], tokens in ascending order.
+/// Saves both. Backward: dx = dy · factors; dfactors[j] = Σ dy[·, j] · x[·, j], tokens in an order of their number only, float32.
 public func scaleColumns(_ x: Tensor, _ factors: Tensor) -> Tensor {
   precondition(factors.count == x.shape.columns, "\(factors.count) factors for the columns of \(x.shape)")
   let output = timesColumns(x, factors)
@@ -18,6 +18,7 @@ public func scaleColumns(_ x: Tensor, _ factors: Tensor) -> Tensor {
 }
 
 private func timesColumns(_ x: Tensor, _ factors: Tensor) -> Tensor {
+  if x.device.isCUDA { return timesColumnsOnGPU(x, factors) }
   let output = Tensor(uninitialized: x.shape)
   let (columns, from, factor, into) = (x.shape.columns, x.pointer, factors.pointer, output.pointer)
   forRows(x.shape.rows, columns: columns) { row in
@@ -27,6 +28,7 @@ private func timesColumns(_ x: Tensor, _ factors: Tensor) -> Tensor {
 }
 
 private func columnSums(_ a: Tensor, _ b: Tensor, _ shape: Shape) -> Tensor {
+  if a.device.isCUDA { return columnSumsOnGPU(a, b, shape) }
   let sums = Tensor(zeros: shape)
   let (columns, x, y, into) = (a.shape.columns, a.pointer, b.pointer, sums.pointer)
   for row in 0..<a.shape.rows {

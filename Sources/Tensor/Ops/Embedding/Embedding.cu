@@ -1,6 +1,6 @@
 // Rows of a table by token id, and the table's gradient.
 //
-// Forward: a thread takes 16 bytes of a row at a time, UNROLL of them on their way; the table may lie in mapped host memory, then the bus's
+// Forward: a thread takes 16 bytes of a row; the table may lie in mapped host memory, then the bus's
 // rate counts. Bytes per element: one of the table, one of the result.
 // Backward: ids are sorted with their places (blocks of 2048 bitonic in shared memory, then merges by rank), so that the first place of each
 // id adds up all of that id's gradients, tokens in ascending order: no atomics, one order. Bytes: the gradient once, the rows hit twice.
@@ -20,16 +20,13 @@
 #ifndef WIDTH
 #define WIDTH 8
 #endif
-#ifndef UNROLL
-#define UNROLL 4
-#endif
 
 // y[t] = factor · table[ids[t]]; NaN for an id outside of the vocabulary, so that a mistake is seen.
 extern "C" __global__ void __launch_bounds__(256) embed(T *y,                // [tokens, columns]
                                                         const int *ids,      // [tokens]
                                                         const TABLE *table,  // [vocabulary, columns]
                                                         float factor, int64 tokens, uint32 columns, int vocabulary) {
-  for_vectors<WIDTH, UNROLL>(
+  for_vectors<WIDTH>(
       y, tokens * columns, [](int64 i) { return i; },
       [=](int64 i) {
         const uint32 vector = uint32(i / WIDTH), per_row = columns / WIDTH, token = vector / per_row;
@@ -115,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(128) add_rows(SUM *target,         
   if (column >= columns || id >= uint32(targets) || (i > 0 && uint32(keys[i - 1] >> 32) == id)) return;
   const uint32 end = i + rank_of(uint64(id + 1) << 32, keys, i, count);
   float sum[WIDTH] = {};
-#pragma unroll 4
+#pragma unroll 8
   for (uint32 k = i; k < end; k++) {
     const Vector<T, WIDTH> row = load_vector<WIDTH>(dy + int64(uint32(keys[k])) * columns + column);
 #pragma unroll

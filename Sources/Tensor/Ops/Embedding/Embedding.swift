@@ -7,18 +7,29 @@ import SwiftletTensorCore
 ///   - weight: [vocabulary, dimension], float32, bfloat16 or float16.
 ///   - scale: a factor on the result (Gemma's √dimension).
 ///   - lora: A [rank, vocabulary], B [dimension, rank]; its dropout and magnitude are not used, as in PEFT.
-/// - Returns: [tokens, dimension], float32.
+///   - dtype: the format of the result on a GPU; nil for the table's.
+/// - Returns: [tokens, dimension], float32 on the CPU. It lies where the table or the ids lie on a GPU: there a table in host memory is read
+///   over the bus, at its rate where it is pinned.
 /// - Precondition: every id lies in the vocabulary.
 ///
 /// Saves the ids. Backward adds each token's gradient to its row, tokens in ascending order.
-public func embedding(_ ids: Tensor, _ weight: Tensor, scale: Float = 1, lora: LoRAOperands? = nil) -> Tensor {
+public func embedding(
+  _ ids: Tensor, _ weight: Tensor, scale: Float = 1, lora: LoRAOperands? = nil, dtype: DType? = nil
+) -> Tensor {
   precondition(weight.shape.rank == 2, "an embedding table [vocabulary, dimension] is wanted, not \(weight.shape)")
   let table = EmbeddingTable(weight: weight, a: lora?.a, b: lora?.b, loraScale: lora?.scale ?? 1, scale: scale)
-  let (output, h) = table.forward(ids.elements(Int32.self))
+  if ids.device == .cpu {
+    for id in ids.elements(Int32.self) {
+      precondition(id >= 0 && id < table.vocabulary, "token id \(id) is outside of a vocabulary of \(table.vocabulary)")
+    }
+  }
+  let onGPU = weight.device.isCUDA || ids.device.isCUDA
+  let places = onGPU ? ids.moved(to: weight.device.isCUDA ? weight.device : ids.device) : ids
+  let (output, h) = onGPU ? table.forwardOnGPU(places, dtype ?? weight.dtype) : table.forward(ids.elements(Int32.self))
   let inputs = [weight] + [lora?.a, lora?.b].compactMap { $0 }
   guard let tape = tape(of: [ids] + inputs) else { return output }
   let (hasLoRA, loraScale) = (lora != nil, table.loraScale)
-  let saved = [ids] + inputs + [h].compactMap { $0 }
+  let saved = [places] + inputs + [h].compactMap { $0 }
   return tape.record("embedding", inputs, saving: saved, outputs: [output]) { context in
     guard let gradient = context.take() else { return context.needs.map { _ in nil } }
     let saved = context.saved
@@ -26,9 +37,13 @@ public func embedding(_ ids: Tensor, _ weight: Tensor, scale: Float = 1, lora: L
       weight: saved[1], a: hasLoRA ? saved[2] : nil, b: hasLoRA ? saved[3] : nil, loraScale: loraScale, scale: scale)
     let targets = zip(saved[1...], context.needs).enumerated().map { index, pair -> Tensor? in
       guard pair.1 else { return nil }
-      let (target, accumulate) = context.destination(index, pair.0.shape, part: .gradients)
-      if !accumulate { target.floats.update(repeating: 0) }
+      let (target, accumulate) = context.destination(index, pair.0.shape, part: .gradients, on: gradient.device)
+      if !accumulate { target.zero() }
       return target
+    }
+    if gradient.device.isCUDA {
+      table.backwardOnGPU(gradient, ids: saved[0], h: hasLoRA ? saved[4] : nil, targets)
+      return targets
     }
     table.backward(gradient, ids: saved[0].elements(Int32.self), h: hasLoRA ? saved[4] : nil, targets)
     return targets

@@ -5,6 +5,7 @@ import SwiftletTensorCore
 extension swiftlet_activation {
   /// `f(gate) · up`
   func gate(_ gate: Tensor, _ up: Tensor) -> Tensor {
+    if gate.device.isCUDA { return gateOnGPU(gate, up) }
     let output = Tensor(uninitialized: gate.shape)
     let (g, u, y) = (gate.pointer, up.pointer, output.pointer)
     forElements(gate.count) { range in

@@ -12,7 +12,7 @@ public enum GELU: String, Sendable, Codable {
 /// `silu(gate) · up`, silu(x) = x·σ(x) (Shazeer, 2020).
 ///
 /// - Parameters:
-///   - gate: float32, any shape; `up` alike.
+///   - gate: any shape, float32, on a GPU of any float format; `up` alike.
 /// - Returns: the same shape.
 ///
 /// Saves both inputs; the output is computed again where later ops want it in backward. Backward writes the inputs' gradients over them
@@ -25,7 +25,7 @@ public func geGLU(_ gate: Tensor, _ up: Tensor, _ kind: GELU) -> Tensor {
 }
 
 private func gated(_ gate: Tensor, _ up: Tensor, _ activation: swiftlet_activation) -> Tensor {
-  precondition(gate.shape == up.shape, "gate \(gate.shape) and up \(up.shape) differ")
+  precondition(gate.shape == up.shape && gate.dtype == up.dtype, "gate \(gate.dtype) \(gate.shape) and up \(up.dtype) \(up.shape) differ")
   let output = activation.gate(gate, up)
   guard let tape = tape(of: gate, up) else { return output }
   return tape.record(
@@ -34,6 +34,7 @@ private func gated(_ gate: Tensor, _ up: Tensor, _ activation: swiftlet_activati
     guard let gradient = context.take() else { return [nil, nil] }
     var gate = context.takeSaved(0)
     var up = context.takeSaved(1)
+    if gate.device.isCUDA { return activation.backwardOnGPU(consume gate, consume up, gradient) }
     let (gateGradient, upGradient) = (gate.target(), up.target())
     activation.backward(
       gate.pointer, up.pointer, gradient.pointer, count: gate.count, gate: gateGradient.pointer, up: upGradient.pointer)

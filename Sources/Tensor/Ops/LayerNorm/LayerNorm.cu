@@ -1,7 +1,7 @@
 // LayerNorm: y = n·w + b, n = (x − mean)·r, r = 1/√(variance + ε), and its gradients.
 //
-// Threads and rows as in RMSNorm.cu: GROUP threads hold a row in registers and reduce it three times at most: mean, variance about it, and in
-// backward the two sums over the gradient. Mean and r are computed anew in backward.
+// Threads and rows as in RMSNorm.cu: GROUP threads hold a row in registers and reduce it twice: mean, and variance about it; the sums over the
+// gradient go with them. Mean and r are computed anew in backward.
 // Bytes per element: forward 2 elements, backward 3, with an arrived gradient 4. FLOPs: 7 and 14; memory's rate counts.
 //
 // Defines: T (rows), W (weight and bias), COLUMNS, WIDTH (divides COLUMNS), GROUP (power of two up to 32, or THREADS), THREADS; in backward
@@ -26,6 +26,12 @@
 #ifndef GROUP
 #define GROUP THREADS
 #endif
+#ifndef MIN_BLOCKS
+#define MIN_BLOCKS 1
+#endif
+#ifndef PREFETCH
+#define PREFETCH 1
+#endif
 #ifndef ARRIVED
 #define ARRIVED 0
 #endif
@@ -36,24 +42,7 @@
 using Shape = RowShape<COLUMNS, GROUP, WIDTH>;
 constexpr int groups = THREADS / GROUP;
 
-struct Moments { float mean, r; };
-
-// Mean, and 1 / √(variance + ε), of the row that the group holds.
-__device__ __forceinline__ Moments moments(const Shape::Part<T> &x, float epsilon, int &turn) {
-  float sum[1] = {0};
-  Shape::each([&](int i, int j) { sum[0] += x(i, j); });
-  group_sums<GROUP, THREADS>(sum, turn++);
-  const float mean = sum[0] / COLUMNS;
-  float squares[1] = {0};
-  Shape::each([&](int i, int j) {
-    const float from_mean = x(i, j) - mean;
-    if (Shape::holds(i)) squares[0] += from_mean * from_mean;
-  });
-  group_sums<GROUP, THREADS>(squares, turn++);
-  return {mean, 1.0f / sqrtf(squares[0] / COLUMNS + epsilon)};
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_forward(T *y,        // [rows, COLUMNS]
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) layer_norm_forward(T *y,        // [rows, COLUMNS]
                                                                          const T *x,  // [rows, COLUMNS]
                                                                          const W *w,  // [COLUMNS]; ones where null
                                                                          const W *b,  // [COLUMNS]; zeros where null
@@ -63,20 +52,30 @@ extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_forward(T *y,  
   bias.load(b, b != nullptr);
   const int64 step = int64(gridDim.x) * groups, first = int64(blockIdx.x) * groups, group = threadIdx.x / GROUP;
   Shape::Part<T> next;
-  next.load(x + (first + group) * COLUMNS, first + group < rows);
+  if (PREFETCH) next.load(x + (first + group) * COLUMNS, first + group < rows);
   int turn = 0;
   for (int64 base = first; base < rows; base += step) {
     const int64 row = base + group;
+    if (!PREFETCH) next.load(x + row * COLUMNS, row < rows);
     const Shape::Part<T> now = next;
-    next.load(x + (row + step) * COLUMNS, row + step < rows);
-    const Moments m = moments(now, epsilon, turn);
+    if (PREFETCH) next.load(x + (row + step) * COLUMNS, row + step < rows);
+    float sum[1] = {0}, squares[1] = {0};
+    Shape::each([&](int i, int j) { sum[0] += now(i, j); });
+    group_sums<GROUP, THREADS>(sum, turn++);
+    const float mean = sum[0] * (1.0f / COLUMNS);
+    Shape::each([&](int i, int j) {
+      const float from_mean = now(i, j) - mean;
+      if (Shape::holds(i)) squares[0] += from_mean * from_mean;
+    });
+    group_sums<GROUP, THREADS>(squares, turn++);
     if (row >= rows) continue;
-    Shape::store(y + row * COLUMNS, [&](int i, int j) { return (now(i, j) - m.mean) * m.r * weight(i, j) + bias(i, j); });
+    const float r = inverse_root<T>(squares[0] * (1.0f / COLUMNS) + epsilon);
+    Shape::store(y + row * COLUMNS, [&](int i, int j) { return (now(i, j) - mean) * r * weight(i, j) + bias(i, j); });
   }
 }
 
 // dx = r·(g − mean(g) − n·mean(g·n)) with g = dy·w; dw = Σ dy·n, db = Σ dy.
-extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_backward(
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) layer_norm_backward(
     T *dx,             // [rows, COLUMNS]; may be dy or arrived; null where only the parameters' gradients are wanted
     const T *dy,       // [rows, COLUMNS]
     const T *x,        // [rows, COLUMNS]
@@ -93,23 +92,32 @@ extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_backward(
     next_dy.load(dy + row * COLUMNS, row < rows);
     if (ARRIVED) next_before.load(arrived + row * COLUMNS, row < rows);
   };
-  fetch(first + group);
+  if (PREFETCH) fetch(first + group);
   float dw[Shape::packs][WIDTH] = {}, db[Shape::packs][WIDTH] = {};
   int turn = 0;
   for (int64 base = first; base < rows; base += step) {
     const int64 row = base + group;
+    if (!PREFETCH) fetch(row);
     const Shape::Part<T> now = next_x, dy_now = next_dy, before = next_before;
-    fetch(row + step);
-    const Moments m = moments(now, epsilon, turn);
-    const auto n = [&](int i, int j) { return (now(i, j) - m.mean) * m.r; };
+    if (PREFETCH) fetch(row + step);
     const auto g = [&](int i, int j) { return dy_now(i, j) * weight(i, j); };
+    float first_sums[2] = {0, 0};
+    Shape::each([&](int i, int j) {
+      first_sums[0] += now(i, j);
+      first_sums[1] += g(i, j);
+    });
+    group_sums<GROUP, THREADS>(first_sums, turn++);
+    const float mean = first_sums[0] * (1.0f / COLUMNS), shift = first_sums[1] * (1.0f / COLUMNS);
+    // Σ (x − mean)² and Σ g·(x − mean); behind the row's end g is 0.
     float sums[2] = {0, 0};
     Shape::each([&](int i, int j) {
-      sums[0] += g(i, j);
-      sums[1] += g(i, j) * n(i, j);
+      const float from_mean = now(i, j) - mean;
+      if (Shape::holds(i)) sums[0] += from_mean * from_mean;
+      sums[1] += g(i, j) * from_mean;
     });
     group_sums<GROUP, THREADS>(sums, turn++);
-    const float shift = sums[0] / COLUMNS, pull = sums[1] / COLUMNS;
+    const float r = inverse_root<T>(sums[0] * (1.0f / COLUMNS) + epsilon), pull = sums[1] * r * (1.0f / COLUMNS);
+    const auto n = [&](int i, int j) { return (now(i, j) - mean) * r; };
     if (PARAMETERS) {
       Shape::each([&](int i, int j) {
         dw[i][j] += dy_now(i, j) * n(i, j);
@@ -118,7 +126,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_backward(
     }
     if (row >= rows || !dx) continue;
     Shape::store(dx + row * COLUMNS, [&](int i, int j) {
-      const float slope = m.r * (g(i, j) - shift - n(i, j) * pull);
+      const float slope = r * (g(i, j) - shift - n(i, j) * pull);
       return ARRIVED ? before(i, j) + slope : slope;
     });
   }

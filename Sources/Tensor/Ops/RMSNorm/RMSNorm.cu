@@ -27,6 +27,12 @@
 #ifndef GROUP
 #define GROUP THREADS
 #endif
+#ifndef MIN_BLOCKS
+#define MIN_BLOCKS 1
+#endif
+#ifndef PREFETCH
+#define PREFETCH 1
+#endif
 #ifndef ARRIVED
 #define ARRIVED 0
 #endif
@@ -37,7 +43,7 @@
 using Shape = RowShape<COLUMNS, GROUP, WIDTH>;
 constexpr int groups = THREADS / GROUP;
 
-extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_forward(T *y,        // [rows, COLUMNS]
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) rms_norm_forward(T *y,        // [rows, COLUMNS]
                                                                        const T *x,  // [rows, COLUMNS]
                                                                        const W *w,  // [COLUMNS]
                                                                        float offset, float epsilon, int64 rows) {
@@ -45,23 +51,24 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_forward(T *y,    
   weight.load(w, true);
   const int64 step = int64(gridDim.x) * groups, first = int64(blockIdx.x) * groups, group = threadIdx.x / GROUP;
   Shape::Part<T> next;
-  next.load(x + (first + group) * COLUMNS, first + group < rows);
+  if (PREFETCH) next.load(x + (first + group) * COLUMNS, first + group < rows);
   int turn = 0;
   for (int64 base = first; base < rows; base += step) {
     const int64 row = base + group;
+    if (!PREFETCH) next.load(x + row * COLUMNS, row < rows);
     const Shape::Part<T> now = next;
-    next.load(x + (row + step) * COLUMNS, row + step < rows);
+    if (PREFETCH) next.load(x + (row + step) * COLUMNS, row + step < rows);
     float sums[1] = {0};
     Shape::each([&](int i, int j) { sums[0] += now(i, j) * now(i, j); });
     group_sums<GROUP, THREADS>(sums, turn++);
     if (row >= rows) continue;
-    const float r = 1.0f / sqrtf(sums[0] / COLUMNS + epsilon);
+    const float r = inverse_root<T>(sums[0] * (1.0f / COLUMNS) + epsilon);
     Shape::store(y + row * COLUMNS, [&](int i, int j) { return now(i, j) * r * (offset + weight(i, j)); });
   }
 }
 
 // dx = r·(g − n·mean(g·n)) with n = x·r, g = dy·(offset + w); dw = Σ dy·n.
-extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_backward(
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) rms_norm_backward(
     T *dx,             // [rows, COLUMNS]; may be dy or arrived; null where only the weight's gradient is wanted
     const T *dy,       // [rows, COLUMNS]
     const T *x,        // [rows, COLUMNS]
@@ -78,20 +85,21 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_backward(
     next_dy.load(dy + row * COLUMNS, row < rows);
     if (ARRIVED) next_before.load(arrived + row * COLUMNS, row < rows);
   };
-  fetch(first + group);
+  if (PREFETCH) fetch(first + group);
   float dw[Shape::packs][WIDTH] = {};
   int turn = 0;
   for (int64 base = first; base < rows; base += step) {
     const int64 row = base + group;
+    if (!PREFETCH) fetch(row);
     const Shape::Part<T> n = next_x, g = next_dy, before = next_before;
-    fetch(row + step);
+    if (PREFETCH) fetch(row + step);
     float sums[2] = {0, 0};
     Shape::each([&](int i, int j) {
       sums[0] += n(i, j) * n(i, j);
       sums[1] += g(i, j) * (offset + weight(i, j)) * n(i, j);
     });
     group_sums<GROUP, THREADS>(sums, turn++);
-    const float r = 1.0f / sqrtf(sums[0] / COLUMNS + epsilon), pull = sums[1] * r * r / COLUMNS;
+    const float r = inverse_root<T>(sums[0] * (1.0f / COLUMNS) + epsilon), pull = sums[1] * r * r * (1.0f / COLUMNS);
     if (PARAMETERS) Shape::each([&](int i, int j) { dw[i][j] += g(i, j) * (n(i, j) * r); });
     if (row >= rows || !dx) continue;
     Shape::store(dx + row * COLUMNS, [&](int i, int j) {

@@ -3,8 +3,8 @@ import SwiftletTensorCore
 /// `y = x / √(mean(x²) + ε) · w` over the last axis (Zhang and Sennrich, 2019), in float32.
 ///
 /// - Parameters:
-///   - x: [tokens, features], float32; for a norm per head, reshape to [tokens · heads, headDimension].
-///   - weight: [features].
+///   - x: [tokens, features], float32, on a GPU of any float format; for a norm per head, reshape to [tokens · heads, headDimension].
+///   - weight: [features]; on a GPU of any float format, its gradient is float32.
 ///   - unitOffset: multiply by `1 + w` (Gemma).
 /// - Returns: the shape of `x`.
 ///
@@ -13,11 +13,15 @@ public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, unitOffset: Boo
   let columns = x.shape.columns
   precondition(weight.count == columns, "RMSNorm weight \(weight.shape) for input \(x.shape)")
   let form = RMSNormForm(rows: x.shape.rows, columns: columns, epsilon: epsilon, offset: unitOffset ? 1 : 0)
-  let output = form.forward(x, weight)
+  let remake = { (saved: [Tensor]) in
+    saved[0].device.isCUDA ? form.forwardOnGPU(saved[0], saved[1]) : form.forward(saved[0], saved[1])
+  }
+  let output = remake([x, weight])
   guard let tape = tape(of: x, weight) else { return output }
-  return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output], remaking: { form.forward($0[0], $0[1]) }) { context in
+  return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output], remaking: remake) { context in
     guard let gradient = context.take() else { return [nil, nil] }
     let (x, weight) = (context.saved[0], context.saved[1])
+    if x.device.isCUDA { return form.backwardOnGPU(consume gradient, &context) }
     var weightGradient: Tensor?
     if context.needs[1] {
       let (target, accumulate) = context.destination(1, weight.shape, part: .gradients)

@@ -13,6 +13,7 @@ struct RoPEForm {
 
   /// `x` turned by the angles of the tables (`sign` 1) or back (−1), in `x` itself where it is owned alone.
   func turn(_ x: consuming Tensor, _ cos: Tensor, _ sin: Tensor, sign: Float) -> Tensor {
+    if x.device.isCUDA { return turnOnGPU(consume x, cos, sin, sign: sign) }
     let target = x.target()
     let (from, into, cosines, sines) = (x.pointer, target.pointer, cos.pointer, sin.pointer)
     let columns = heads * headDimension

@@ -16,7 +16,9 @@
 #ifndef INTERLEAVED
 #define INTERLEAVED 0
 #endif
+#ifndef HEADS
 #define HEADS 4
+#endif
 
 // Pairs that a thread turns in one head, and the vectors that hold them.
 constexpr int pairs = INTERLEAVED ? WIDTH / 2 : WIDTH;

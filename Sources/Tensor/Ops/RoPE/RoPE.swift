@@ -3,8 +3,8 @@ import SwiftletTensorCore
 /// Rotary position embedding (Su et al., 2021): turns pairs of each head's features by angles that depend on the position.
 ///
 /// - Parameters:
-///   - x: [tokens, heads · headDimension], float32; overwritten where the caller gives away the only reference.
-///   - cos: [tokens, rotary/2], with any attention scaling multiplied in; `sin` alike. The first `rotary` features of a head turn, the rest
+///   - x: [tokens, heads · headDimension], float32, on a GPU of any float format; overwritten where the caller gives away the only reference.
+///   - cos: [tokens, rotary/2], float32, with any attention scaling multiplied in; `sin` alike. The first `rotary` features of a head turn, the rest
 ///     stay as they are.
 ///   - interleaved: pairs are (2i, 2i+1) instead of (i, i + rotary/2).
 /// - Returns: the shape of `x`.

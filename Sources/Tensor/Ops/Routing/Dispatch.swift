@@ -7,6 +7,7 @@ import SwiftletTensorCore
 public func dispatch(_ x: Tensor, _ routing: Routing) -> [Tensor] {
   let (columns, shape, topK) = (x.shape.columns, x.shape, routing.topK)
   precondition(shape.rows == routing.tokens, "\(shape.rows) rows for a routing of \(routing.tokens)")
+  if x.device.isCUDA { return dispatchOnGPU(x, routing) }
   let (order, places, offsets) = (routing.order, routing.places, routing.offsets)
   let outputs = (0..<routing.expertCount).map { expert in
     let slots = order[offsets[expert]..<offsets[expert + 1]]
@@ -40,6 +41,7 @@ public func dispatch(_ x: Tensor, _ routing: Routing) -> [Tensor] {
 public func combine(_ outputs: [Tensor], _ routing: Routing) -> Tensor {
   let (tokens, topK, places, offsets, order) = (routing.tokens, routing.topK, routing.places, routing.offsets, routing.order)
   precondition(outputs.count == routing.expertCount, "\(outputs.count) outputs of \(routing.expertCount) experts")
+  if routing.weights.device.isCUDA { return combineOnGPU(outputs, routing) }
   let columns = outputs.first?.shape.columns ?? 0
   let result = Tensor(zeros: [tokens, columns])
   let rows = ExpertRows(parts: outputs, offsets: offsets, columns: columns)

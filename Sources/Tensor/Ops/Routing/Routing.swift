@@ -49,7 +49,7 @@ public enum RouterScore: String, Sendable, Codable { case softmax, sigmoid }
 /// The `topK` experts of each token by score, with their weights.
 ///
 /// - Parameters:
-///   - logits: [tokens, experts], float32.
+///   - logits: [tokens, experts], float32, on a GPU of any float format.
 ///   - normalize: divide a token's weights by their sum (Mixtral; Qwen3-MoE's `norm_topk_prob`).
 ///   - score: softmax over all experts, or sigmoid each.
 ///   - bias: [experts], added to the scores for the choice only (DeepSeek-V3).
@@ -63,14 +63,28 @@ public func route(
   let (rows, experts) = (logits.shape.rows, logits.shape.columns)
   precondition(topK > 0 && topK <= experts, "top \(topK) of \(experts) experts")
   let form = RouterForm(rows: rows, experts: experts, topK: topK, normalize: normalize, score: score, scale: scale)
-  let scores = form.scores(logits)
-  let chosen = form.choose(scores, bias: bias?.float32)
-  let weights = form.weights(scores, chosen)
-  let choice = Tensor(chosen, [rows, topK])
+  let scores: Tensor
+  let weights: Tensor
+  let choice: Tensor
+  let chosen: [Int32]
+  let dtype = logits.dtype
+  if logits.device.isCUDA {
+    (scores, choice, weights) = form.routeOnGPU(logits, bias: bias)
+    // The host deals out the tokens. What a failed device leaves is not looked at.
+    let found = choice.array(Int32.self)
+    chosen = logits.gpu.hasFailed ? found.map { _ in 0 } : found
+  } else {
+    scores = form.scores(logits)
+    chosen = form.choose(scores, bias: bias?.float32)
+    weights = form.weights(scores, chosen)
+    choice = Tensor(chosen, [rows, topK])
+  }
   let traced =
     logits.trace?.tape.record("route", [logits], saving: [scores, choice], outputs: [weights]) { context in
       guard let gradient = context.take() else { return [nil] }
-      return [form.backward(gradient, scores: context.saved[0], chosen: context.saved[1].array(Int32.self))]
+      let (scores, choice) = (context.saved[0], context.saved[1])
+      if scores.device.isCUDA { return [form.backwardOnGPU(gradient, scores: scores, chosen: choice, dtype)] }
+      return [form.backward(gradient, scores: scores, chosen: choice.array(Int32.self))]
     }[0] ?? weights
   return Routing(weights: traced, experts: chosen, expertCount: experts)
 }
