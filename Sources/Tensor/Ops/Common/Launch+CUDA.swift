@@ -22,13 +22,6 @@ func grid(_ count: Int, each: Int) -> (Int, Int, Int) { (min((count + each - 1) 
 /// Holds tensors until here: what was launched with their addresses stands in the stream's queue, and memory is given back behind it.
 func keepAlive(_ tensors: Tensor?...) { withExtendedLifetime(tensors) {} }
 
-extension Tensor {
-  /// Zeroes the elements of a float32 tensor on any device.
-  func zero() {
-    if device.isCUDA { gpu.fill(address, byte: 0, bytes: byteCount) } else { floats.update(repeating: 0) }
-  }
-}
-
 /// A matrix whose rows lie `stride` elements apart.
 struct DeviceRows {
   let address: DevicePointer
@@ -55,15 +48,17 @@ struct RowPlan {
   let threads: Int
 
   /// - Parameter aligned: the addresses of the operands, in the format of the rows or wider.
-  init(columns: Int, dtype: DType, _ addresses: [(DevicePointer, DType)]) {
+  /// - Parameter strides: row distances of operands that are padded.
+  init(columns: Int, strides: [Int] = [], dtype: DType, _ addresses: [(DevicePointer, DType)]) {
     self.columns = columns
-    width = vectorWidth([(.null, dtype)] + addresses, dividing: [columns])
+    width = vectorWidth([(.null, dtype)] + addresses, dividing: [columns] + strides)
     let vectors = (columns + width - 1) / width
     var group = 1
     while group < 32, group < vectors { group *= 2 }
     var threads = 128
     if vectors > 64 {
-      while threads < 1024, threads * 2 < vectors { threads *= 2 }
+      // Some four vectors a thread.
+      while threads < 1024, threads * 4 < vectors { threads *= 2 }
       group = threads
     }
     (self.group, self.threads) = (group, threads)
@@ -81,5 +76,5 @@ struct RowPlan {
   func grid(_ rows: Int) -> (Int, Int, Int) { SwiftletOps.grid(rows, each: groups) }
 
   /// Blocks whose partial sums are added up: a number that depends on the rows only, so that every device adds in one order.
-  func partialBlocks(_ rows: Int) -> Int { max(1, min((rows + groups - 1) / groups, 528)) }
+  func partialBlocks(_ rows: Int) -> Int { max(1, min((rows + groups - 1) / groups, 264)) }
 }

@@ -1,4 +1,5 @@
 import SwiftletCPU
+import SwiftletCUDA
 import SwiftletTensorCore
 
 /// Copies columns from `sourceStart` on of one matrix to the columns from `targetStart` on of another.

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletCUDA
 import SwiftletTensorCore
 
@@ -63,7 +64,7 @@ func columnSumsOnGPU(_ a: Tensor, _ b: Tensor?, _ shape: Shape, part: MemoryPart
 func addPartials(_ partials: DevicePointer, blocks: Int, into target: Tensor, accumulate: Bool) {
   precondition(target.dtype == .float32, "sums of blocks go to float32, not \(target.dtype)")
   kernel("Elementwise.cu", "sum_partials", [KernelDefine("T", target.dtype.cudaName)], on: target.gpu).launch(
-    grid: grid(target.count, each: 32), block: (256, 1, 1), target.address, partials, UInt32(blocks), UInt32(target.count),
+    grid: grid(target.count, each: 32), block: (1024, 1, 1), target.address, partials, UInt32(blocks), UInt32(target.count),
     Int32(accumulate ? 1 : 0))
 }
 

@@ -2,6 +2,8 @@
 //
 // A thread takes 16 bytes; any grid works: blocks stride. Arithmetic is float32, results are rounded once, to nearest.
 // FLOPs per element: one or none; bytes per element: as noted. Nothing but the memory's rate counts.
+// H200, 8192×4096 bf16, 2026-11-21: add 52.8 µs (3.81 TB/s), add_into 51.8, scale 36.3 (3.70), float32 to bf16 54.8 (3.68), fill 18.0;
+// a plain copy takes 36.8 (3.65).
 //
 // Defines: T (add, scale, fill); TO, FROM (cast); FACTOR (type of column factors); WIDTH (elements a vector of the kernels with rows: all
 // row strides, column counts and addresses are multiples of it).

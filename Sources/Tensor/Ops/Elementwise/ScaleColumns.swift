@@ -1,4 +1,5 @@
 import SwiftletCPU
+import SwiftletCUDA
 import SwiftletTensorCore
 
 /// `y[t, j] = x[t, j] · factors[j]` for `x` [tokens, columns] and `factors` [columns], float32, on a GPU of any float formats.

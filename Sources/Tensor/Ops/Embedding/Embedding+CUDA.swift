@@ -117,18 +117,6 @@ struct SortedRows {
   }
 }
 
-extension DType {
-  /// How cuBLASLt calls a float format.
-  var blas: BlasType {
-    switch self {
-    case .float32: .float32
-    case .float16: .float16
-    case .bfloat16: .bfloat16
-    default: preconditionFailure("a product of \(self) matrices")
-    }
-  }
-}
-
 extension Tensor {
   /// Where a GPU finds the elements of a tensor in pinned host memory; nil for other host memory.
   var mappedAddress: DevicePointer? { storage.pinned?.mappedAddress.map { $0 + byteOffset } }

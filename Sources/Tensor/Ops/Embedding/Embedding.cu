@@ -4,6 +4,8 @@
 // rate counts. Bytes per element: one of the table, one of the result.
 // Backward: ids are sorted with their places (blocks of 2048 bitonic in shared memory, then merges by rank), so that the first place of each
 // id adds up all of that id's gradients, tokens in ascending order: no atomics, one order. Bytes: the gradient once, the rows hit twice.
+// H200, 8192 tokens of 4096 bf16, 2026-11-21: forward 37.3 µs (3.60 TB/s), from pinned memory 1.23 ms (54 GB/s, the bus); backward 310 µs
+// where one id has 600 of the tokens; sort of 8192 ids 29 µs, of 262144 65 µs.
 //
 // Defines: T (result, gradient), TABLE (table, or A of an adapter), SUM (type that is added to), WIDTH (divides columns).
 #include "rows.cuh"

@@ -38,7 +38,7 @@ public func embedding(
     let targets = zip(saved[1...], context.needs).enumerated().map { index, pair -> Tensor? in
       guard pair.1 else { return nil }
       let (target, accumulate) = context.destination(index, pair.0.shape, part: .gradients, on: gradient.device)
-      if !accumulate { target.zero() }
+      if !accumulate { target.fillZero() }
       return target
     }
     if gradient.device.isCUDA {

@@ -15,7 +15,7 @@ struct GateOnGPU {
     let (shape, strides, width) = pass([h, gate, up])
     let vectors = rows * columns / width
     kernel("GatedActivation.cu", "gate_forward", defines(width), on: device).launch(
-      grid: grid(vectors, each: 512), block: (256, 1, 1), h.address, gate.address, up.address, Int64(shape.rows), UInt32(shape.columns),
+      grid: grid(vectors, each: 256), block: (256, 1, 1), h.address, gate.address, up.address, Int64(shape.rows), UInt32(shape.columns),
       strides[0], strides[1], strides[2])
   }
 
@@ -55,7 +55,8 @@ extension swiftlet_activation {
 
   /// Gradients of both inputs on a GPU, over the inputs where they are owned alone.
   func backwardOnGPU(_ gate: consuming Tensor, _ up: consuming Tensor, _ dy: Tensor) -> [Tensor?] {
-    let (from, other) = (DeviceRows(gate), DeviceRows(up))
+    let columns = gate.shape.columns
+    let (from, other) = (DeviceRows(gate.address, stride: columns), DeviceRows(up.address, stride: columns))
     let pass = pass(gate)
     let (gateGradient, upGradient) = (gate.target(), up.target())
     pass.backward(

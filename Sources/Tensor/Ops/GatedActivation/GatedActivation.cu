@@ -4,6 +4,7 @@
 // finds everything dense passes one long row.
 // Bytes per element: forward 3 elements, backward 5, 6 with h. FLOPs 10 to 40: with 16-bit elements exponentials and quotients are the fast
 // approximations (2 ulp of float32), or arithmetic would be slower than memory.
+// H200, 8192×14336 bf16, 2026-11-21, every activation: forward 167 µs (4.22 TB/s), backward 277 µs (4.24 TB/s), with h 338 µs (4.17 TB/s).
 //
 // Defines: T, WIDTH, ACTIVATION (0: SiLU, 1: GELU by tanh, 2: GELU by erf).
 #include "rows.cuh"

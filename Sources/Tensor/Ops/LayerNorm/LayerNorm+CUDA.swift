@@ -30,7 +30,7 @@ extension LayerNormForm {
     if rows > 0 {
       launchBackward(x, weight, dy, into: input, weightSum: hasWeight ? sums[0] : nil, biasSum: hasBias ? sums[sums.count - 1] : nil)
     } else {
-      for case let sum? in sums where !sum.accumulate { sum.tensor.zero() }
+      for case let sum? in sums where !sum.accumulate { sum.tensor.fillZero() }
     }
     keepAlive(gradient)
     return [input?.tensor] + sums.map { $0?.tensor }

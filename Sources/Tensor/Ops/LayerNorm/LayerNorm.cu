@@ -3,6 +3,7 @@
 // Threads and rows as in RMSNorm.cu: GROUP threads hold a row in registers and reduce it twice: mean, and variance about it; the sums over the
 // gradient go with them. Mean and r are computed anew in backward.
 // Bytes per element: forward 2 elements, backward 3, with an arrived gradient 4. FLOPs: 7 and 14; memory's rate counts.
+// H200, 8192×4096 bf16, 2026-11-21: forward 44.4 µs (3.02 TB/s: two barriers a row), backward 55.4 µs (3.63 TB/s).
 //
 // Defines: T (rows), W (weight and bias), COLUMNS, WIDTH (divides COLUMNS), GROUP (power of two up to 32, or THREADS), THREADS; in backward
 // ARRIVED (1: add to a gradient that has come before), PARAMETERS (1: also the parameters' gradients, by partial sums of blocks).
@@ -26,12 +27,6 @@
 #ifndef GROUP
 #define GROUP THREADS
 #endif
-#ifndef MIN_BLOCKS
-#define MIN_BLOCKS 1
-#endif
-#ifndef PREFETCH
-#define PREFETCH 1
-#endif
 #ifndef ARRIVED
 #define ARRIVED 0
 #endif
@@ -42,7 +37,7 @@
 using Shape = RowShape<COLUMNS, GROUP, WIDTH>;
 constexpr int groups = THREADS / GROUP;
 
-extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) layer_norm_forward(T *y,        // [rows, COLUMNS]
+extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_forward(T *y,        // [rows, COLUMNS]
                                                                          const T *x,  // [rows, COLUMNS]
                                                                          const W *w,  // [COLUMNS]; ones where null
                                                                          const W *b,  // [COLUMNS]; zeros where null
@@ -51,14 +46,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) layer_norm_for
   if (w) weight.load(w, true); else weight.fill(1);
   bias.load(b, b != nullptr);
   const int64 step = int64(gridDim.x) * groups, first = int64(blockIdx.x) * groups, group = threadIdx.x / GROUP;
-  Shape::Part<T> next;
-  if (PREFETCH) next.load(x + (first + group) * COLUMNS, first + group < rows);
   int turn = 0;
   for (int64 base = first; base < rows; base += step) {
     const int64 row = base + group;
-    if (!PREFETCH) next.load(x + row * COLUMNS, row < rows);
-    const Shape::Part<T> now = next;
-    if (PREFETCH) next.load(x + (row + step) * COLUMNS, row + step < rows);
+    Shape::Part<T> now;
+    now.load(x + row * COLUMNS, row < rows);
     float sum[1] = {0}, squares[1] = {0};
     Shape::each([&](int i, int j) { sum[0] += now(i, j); });
     group_sums<GROUP, THREADS>(sum, turn++);
@@ -75,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) layer_norm_for
 }
 
 // dx = r·(g − mean(g) − n·mean(g·n)) with g = dy·w; dw = Σ dy·n, db = Σ dy.
-extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) layer_norm_backward(
+extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_backward(
     T *dx,             // [rows, COLUMNS]; may be dy or arrived; null where only the parameters' gradients are wanted
     const T *dy,       // [rows, COLUMNS]
     const T *x,        // [rows, COLUMNS]
@@ -86,20 +78,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS) layer_norm_bac
   Shape::Part<W> weight;
   if (w) weight.load(w, true); else weight.fill(1);
   const int64 step = int64(gridDim.x) * groups, first = int64(blockIdx.x) * groups, group = threadIdx.x / GROUP;
-  Shape::Part<T> next_x, next_dy, next_before;
-  const auto fetch = [&](int64 row) {
-    next_x.load(x + row * COLUMNS, row < rows);
-    next_dy.load(dy + row * COLUMNS, row < rows);
-    if (ARRIVED) next_before.load(arrived + row * COLUMNS, row < rows);
-  };
-  if (PREFETCH) fetch(first + group);
   float dw[Shape::packs][WIDTH] = {}, db[Shape::packs][WIDTH] = {};
   int turn = 0;
   for (int64 base = first; base < rows; base += step) {
     const int64 row = base + group;
-    if (!PREFETCH) fetch(row);
-    const Shape::Part<T> now = next_x, dy_now = next_dy, before = next_before;
-    if (PREFETCH) fetch(row + step);
+    Shape::Part<T> now, dy_now, before;
+    now.load(x + row * COLUMNS, row < rows);
+    dy_now.load(dy + row * COLUMNS, row < rows);
+    if (ARRIVED) before.load(arrived + row * COLUMNS, row < rows);
     const auto g = [&](int i, int j) { return dy_now(i, j) * weight(i, j); };
     float first_sums[2] = {0, 0};
     Shape::each([&](int i, int j) {

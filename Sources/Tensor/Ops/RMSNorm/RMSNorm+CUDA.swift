@@ -5,10 +5,28 @@ extension RMSNormForm {
   /// `forward` on a GPU.
   func forwardOnGPU(_ x: Tensor, _ weight: Tensor) -> Tensor {
     let y = Tensor(uninitialized: x.shape, x.dtype, on: x.device)
-    let plan = plan(x, weight, [y.address])
-    kernel("RMSNorm.cu", "rms_norm_forward", defines(plan, x, weight), on: x.gpu).launch(
-      grid: plan.grid(rows), block: (plan.threads, 1, 1), y.address, x.address, weight.address, offset, epsilon, Int64(rows))
+    forwardOnGPU(x, weight, into: DeviceRows(y.address, stride: columns))
     return y
+  }
+
+  /// `forward` on a GPU into rows that may be padded.
+  func forwardOnGPU(_ x: Tensor, _ weight: Tensor, into y: DeviceRows) {
+    if rows == 0 { return }
+    let plan = plan(x, weight, [y.address], strides: [y.stride])
+    kernel("RMSNorm.cu", "rms_norm_forward", defines(plan, x, weight), on: x.gpu).launch(
+      grid: plan.grid(rows), block: (plan.threads, 1, 1), y.address, x.address, weight.address, offset, epsilon, Int64(rows),
+      Int64(y.stride))
+  }
+
+  /// `dx = arrived + (the input's gradient for dy)` on a GPU; `dx` may be either of them.
+  func inputGradientOnGPU(_ x: Tensor, _ weight: Tensor, _ dy: Tensor, arrived: Tensor, into dx: Tensor) {
+    if rows == 0 { return }
+    let plan = plan(x, weight, [dy.address, dx.address, arrived.address])
+    kernel(
+      "RMSNorm.cu", "rms_norm_backward", defines(plan, x, weight) + [KernelDefine("ARRIVED", 1), KernelDefine("PARAMETERS", 0)], on: x.gpu
+    ).launch(
+      grid: plan.grid(rows), block: (plan.threads, 1, 1), dx.address, dy.address, x.address, weight.address, arrived.address,
+      DevicePointer.null, offset, epsilon, Int64(rows))
   }
 
   /// Both gradients on a GPU: the input's in the memory of what has arrived for it, else in that of `gradient` where it is owned alone; the
@@ -23,7 +41,7 @@ extension RMSNormForm {
     if rows > 0 {
       launchBackward(x, weight, dy, into: input, weightSum: sum)
     } else if let sum, !sum.accumulate {
-      sum.tensor.zero()
+      sum.tensor.fillZero()
     }
     keepAlive(gradient)
     return [input?.tensor, sum?.tensor]
@@ -48,10 +66,10 @@ extension RMSNormForm {
     keepAlive(partials)
   }
 
-  private func plan(_ x: Tensor, _ weight: Tensor, _ others: [DevicePointer]) -> RowPlan {
+  private func plan(_ x: Tensor, _ weight: Tensor, _ others: [DevicePointer], strides: [Int] = []) -> RowPlan {
     precondition(weight.device == x.device && weight.dtype.isFloat, "RMSNorm weight \(weight.dtype) on \(weight.device), input on \(x.device)")
     return RowPlan(
-      columns: columns, dtype: x.dtype, [(x.address, x.dtype), (weight.address, weight.dtype)] + others.map { ($0, x.dtype) })
+      columns: columns, strides: strides, dtype: x.dtype, [(x.address, x.dtype), (weight.address, weight.dtype)] + others.map { ($0, x.dtype) })
   }
 
   private func defines(_ plan: RowPlan, _ x: Tensor, _ weight: Tensor) -> [KernelDefine] {

@@ -23,9 +23,10 @@ extension RoPEForm {
     let counts = [interleaved ? 2 * half : half, headDimension, from.stride, into.stride]
     let width = vectorWidth([(from.address, dtype), (into.address, dtype)], dividing: counts)
     let pairs = interleaved ? width / 2 : width
+    precondition(pairs > 0, "interleaved RoPE wants pairs that are aligned, strides \(from.stride), \(into.stride)")
     let across = min(max(half / pairs, 1), 256)
     var lanes = 1
-    while lanes < min(heads, 8), lanes * 2 * across <= 256 { lanes *= 2 }
+    while lanes < min((heads + 1) / 2, 16), lanes * 2 * across <= 256 { lanes *= 2 }
     let tokens = min(max(256 / (across * lanes), 1), 64)
     let defines = [
       KernelDefine("T", dtype.cudaName), KernelDefine("WIDTH", width), KernelDefine("INTERLEAVED", interleaved ? 1 : 0),
