@@ -50,10 +50,10 @@ import Testing
 
   @Test func weightsConvertOnLoading() throws {
     for format in WeightFormat.allCases {
-      let model = try ModelLoader.load(Fixtures.tinyLlama, weights: format)
+      let model = try ModelLoader.load(Fixtures.tinyLlama, as: format)
       #expect(model.parameters.allSatisfy { $0.dtype == format.dtype })
     }
-    let (stored, wide) = (try ModelLoader.load(Fixtures.tinyLlama), try ModelLoader.load(Fixtures.tinyLlama, weights: .float32))
+    let (stored, wide) = (try ModelLoader.load(Fixtures.tinyLlama), try ModelLoader.load(Fixtures.tinyLlama, as: .float32))
     #expect(logits(stored) == logits(wide))
     #expect(stored.parameters.allSatisfy { $0.dtype == .bfloat16 })
   }
@@ -63,7 +63,7 @@ import Testing
       for format in [WeightFormat.float16, .bfloat16] {
         try Fixtures.withTemporaryFolder { folder in
           try ModelFile.save(try TinyModels.make(family), to: folder + "/out", .init(format: format))
-          let (stored, wide) = (try ModelLoader.load(folder + "/out"), try ModelLoader.load(folder + "/out", weights: .float32))
+          let (stored, wide) = (try ModelLoader.load(folder + "/out"), try ModelLoader.load(folder + "/out", as: .float32))
           #expect(stored.parameters.allSatisfy { $0.dtype == format.dtype })
           #expect(largest(logits(stored), logits(wide)) < 1e-5, "\(family) \(format)")
           #expect(largest(logits(stored), logits(try TinyModels.make(family))) > 0)

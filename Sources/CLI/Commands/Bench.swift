@@ -13,6 +13,8 @@ struct Bench: ParsableCommand {
         swiftlet bench matmul attention
         swiftlet bench --train config.json --batch 4 --length 512
         swiftlet bench --decode config.json
+        swiftlet bench --train llama-3-8b.json --device cuda --weights nf4 --rank 64 --batch 4 --length 2048 --checkpoint everyBlock \\
+          --optimizer adamW8bit
       """)
 
   @Argument(help: ArgumentHelp("Operations; all where none is named.", valueName: "op"))
@@ -36,11 +38,23 @@ struct Bench: ParsableCommand {
   @Flag(name: .long, help: "Train every weight instead of an adapter.")
   var full = false
 
-  @Flag(name: .long, help: "Compute each block again in backward instead of keeping what it saves.")
-  var checkpoint = false
+  @Option(name: .long, help: ArgumentHelp("Rank of the adapter.", valueName: "n"))
+  var rank = 16
 
-  @Option(name: .long, help: ArgumentHelp("Precision of the weights: float32, float16 or bfloat16.", valueName: "w"))
-  var weights: WeightFormat?
+  @Option(name: .long, help: ArgumentHelp("What is computed again in backward: none or everyBlock.", valueName: "c"))
+  var checkpoint = CheckpointOption.none
+
+  @Option(name: .long, help: ArgumentHelp("Where kept block inputs lie: none (where they are) or host.", valueName: "o"))
+  var offload = OffloadOption.none
+
+  @Option(name: .long, help: ArgumentHelp("adamW, adamW8bit or pagedAdamW8bit.", valueName: "name"))
+  var optimizer = "adamW"
+
+  @Option(name: .long, help: ArgumentHelp("Most gigabytes (10⁹ bytes) of tensors on a GPU.", valueName: "gb"))
+  var cap: Double?
+
+  @Option(name: .long, help: ArgumentHelp("Precision of the weights: float32, float16, bfloat16, fp8, int8 or nf4.", valueName: "w"))
+  var weights = WeightPrecision.stored
 
   @OptionGroup var global: GlobalOptions
 
@@ -49,6 +63,9 @@ struct Bench: ParsableCommand {
     for name in operations where !known.contains(name) {
       throw ValidationError("no operation \(name) is measured, want one of \(known.joined(separator: ", "))")
     }
+    if !["adamW", "adamW8bit", "pagedAdamW8bit"].contains(optimizer) {
+      throw ValidationError("--optimizer is \(optimizer), want adamW, adamW8bit or pagedAdamW8bit")
+    }
     for (name, value) in [("batch", batch ?? 1), ("length", length), ("steps", steps ?? 1)] where value < 1 {
       throw ValidationError("--\(name) is \(value), want 1 or more")
     }
@@ -56,7 +73,7 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     try global.begin()
-    if let train { try measure(train, steps: 5, batch: 4) { [try $0.train()] } }
+    if let train { try measure(train, steps: 5, batch: 4) { [try $0.train { global.note($0) }] } }
     if let decode { try measure(decode, steps: 64, batch: 1) { $0.decode() } }
     if train == nil && decode == nil || !operations.isEmpty { measureOperations() }
   }
@@ -64,8 +81,18 @@ struct Bench: ParsableCommand {
   private func measure(_ config: String, steps: Int, batch: Int, _ body: (ModelBench) throws -> [ModelBench.Result]) throws {
     var options = ModelBench.Options(batch: self.batch ?? batch, length: length, steps: self.steps ?? steps)
     options.isFull = full
-    options.checkpoints = checkpoint
-    for result in try body(try ModelBench(config: config, weights: weights, options)) {
+    options.rank = rank
+    options.memory.checkpoint = checkpoint
+    options.memory.offload = offload
+    options.device = global.chosenDevice
+    options.weights = weights
+    options.memoryCap = cap.map { Int($0 * 1e9) }
+    switch optimizer {
+    case "adamW": options.optimizer = .adamW(learningRate: 1e-4)
+    case "adamW8bit": options.optimizer = .adamW8bit(learningRate: 1e-4)
+    default: options.optimizer = .pagedAdamW8bit(.init(learningRate: 1e-4))
+    }
+    for result in try body(try ModelBench(config: config, options)) {
       Terminal.line(global.json ? result.json.serialized() : result.text)
     }
   }
@@ -77,3 +104,6 @@ struct Bench: ParsableCommand {
     }
   }
 }
+
+extension CheckpointOption: ExpressibleByArgument {}
+extension OffloadOption: ExpressibleByArgument {}

@@ -40,6 +40,7 @@ struct Train: ParsableCommand {
     Interrupt.catchSignal()
     var surroundings = TrainingSession.Surroundings()
     surroundings.version = Version.text
+    surroundings.device = global.chosenDevice
     surroundings.isInterrupted = { Interrupt.isWanted }
     surroundings.resolveModel = { try ModelLocation.find($0).requireBase() }
     surroundings.sinks = [TerminalSink(quiet: global.quiet || global.json)]

@@ -12,6 +12,9 @@ struct GlobalOptions: ParsableArguments {
   @Flag(name: .long, help: "Print no progress.")
   var quiet = false
 
+  /// Where to compute: what was asked for, else a GPU where a working one is found, else the processor.
+  var chosenDevice: Device { device ?? .best }
+
   /// Refuses a device that this build cannot use; called by each command before it works.
   func begin() throws {
     Interrupt.endProcessOnSignal()

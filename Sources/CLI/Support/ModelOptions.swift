@@ -9,10 +9,13 @@ struct ModelOptions: ParsableArguments {
   @Option(name: .long, help: ArgumentHelp("A PEFT adapter to put on top.", valueName: "dir"))
   var adapter: String?
 
-  @Option(name: .long, help: ArgumentHelp("Precision of the weights: float32, float16 or bfloat16. Default: as stored.", valueName: "w"))
-  var weights: WeightFormat?
+  @Option(name: .long, help: ArgumentHelp("Precision of the weights: float32, float16, bfloat16, fp8, int8 or nf4.", valueName: "w"))
+  var weights = WeightPrecision.stored
 
-  func load() throws -> LanguageModel { try LanguageModel(ModelLocation.find(model, adapter: adapter), as: weights) }
+  func load(on device: Device) throws -> LanguageModel {
+    try LanguageModel(ModelLocation.find(model, adapter: adapter), as: weights, on: device)
+  }
 }
 
 extension WeightFormat: ExpressibleByArgument {}
+extension WeightPrecision: ExpressibleByArgument {}

@@ -38,19 +38,28 @@ public final class CheckpointReader {
   public func shape(_ name: String) -> [Int]? { tensors.shape(name) }
 
   /// Makes the model with the stored weights.
-  /// - Parameter weights: converts to this format; nil keeps what is stored.
+  /// - Parameters:
+  ///   - weights: precision in memory.
+  ///   - device: where the model lies and computes.
   /// - Throws: one error that lists every tensor that is missing, unexpected or of another shape.
-  public func model(weights: WeightFormat? = nil) throws -> CausalLM {
+  public func model(_ weights: WeightPrecision = .stored, on device: Device = .cpu) throws -> CausalLM {
     if config.has("quantization_config") {
       throw config.error("quantization_config", "a checkpoint of float32, bfloat16 or float16 weights is wanted, found a quantised one")
     }
     if tensors.names.isEmpty { throw CheckpointError(folder, "model.safetensors or model.safetensors.index.json is missing") }
     let shapes = try ModelRegistry.shapes(config: config)
     try check(shapes)
-    let provider = StoredProvider(tensors, weights)
-    let model = try ModelRegistry.make(config: config, source: .provider(provider))
+    let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format)
+    let model = try ModelRegistry.make(
+      config: config, source: .provider(provider), placement: weights.placement(on: device, stored: storedFormat))
     if let error = provider.error { throw error }
     return model
+  }
+
+  /// The format of the first matrix of the files.
+  private var storedFormat: DType {
+    let matrix = tensors.names.lazy.first { (self.tensors.shape($0)?.count ?? 0) > 1 }
+    return matrix.flatMap { try? tensors.tensor($0).dtype } ?? .float32
   }
 
   private func check(_ model: CausalLM) throws {

@@ -1,24 +1,26 @@
 import SwiftletModels
+import SwiftletTensorCore
 
 /// Loads models from folders, with or without an adapter.
 public enum ModelLoader {
   /// Loads a model.
   /// - Parameters:
   ///   - folder: a folder in Hugging Face layout; or one that holds only an adapter, whose config names the base.
-  ///   - weights: converts the base's weights to this format; nil keeps what is stored.
+  ///   - weights: precision of the base's weights in memory.
+  ///   - device: where the model lies and computes.
   ///   - adapter: a folder with a PEFT adapter to put on top.
   ///   - resolve: turns the base model's name in an adapter config into a folder; by default a path, also one beside the adapter.
   public static func load(
-    _ folder: String, weights: WeightFormat? = nil, adapter: String? = nil, resolve: ((String) throws -> String)? = nil
+    _ folder: String, as weights: WeightPrecision = .stored, on device: Device = .cpu, adapter: String? = nil, resolve: ((String) throws -> String)? = nil
   ) throws -> CausalLM {
     let isAdapter = AdapterFile.exists(in: folder)
     guard FolderFiles.exists(FolderFiles.join(folder, "config.json")) || !isAdapter else {
       guard adapter == nil else { throw CheckpointError(folder, "a model is wanted, found an adapter; name its base model instead") }
-      let model = try CheckpointReader(try base(of: folder, resolve)).model(weights: weights)
+      let model = try CheckpointReader(try base(of: folder, resolve)).model(weights, on: device)
       try AdapterFile.load(folder, into: model)
       return model
     }
-    let model = try CheckpointReader(folder).model(weights: weights)
+    let model = try CheckpointReader(folder).model(weights, on: device)
     if let adapter = adapter ?? (isAdapter ? folder : nil) { try AdapterFile.load(adapter, into: model) }
     return model
   }

@@ -45,7 +45,9 @@ public final class SFTTrainer {
   public func memoryPlan() -> MemoryPlan {
     let longest = (rows + heldOut).reduce(0) { max($0, $1.ids.count) }
     let window = max(1, min(rows.count, recipe.plan.batchSize * recipe.plan.accumulation))
-    let tokens = longest >= recipe.memory.tokensAtOnce ? longest : min(recipe.memory.tokensAtOnce, longest * window)
+    let limit = recipe.memory.tokensAtOnce(
+      longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA)
+    let tokens = longest >= limit ? longest : min(limit, longest * window)
     return MemoryPlan(model, recipe, tokens: tokens, passes: max(1, longest * window / max(1, tokens))) { _ in .float32 }
   }
 

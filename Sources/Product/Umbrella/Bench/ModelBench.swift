@@ -1,10 +1,13 @@
 import Foundation
 import SwiftletCPU
+import SwiftletCUDA
+import SwiftletCheckpoints
 import SwiftletInference
 import SwiftletLayers
 import SwiftletModels
-import SwiftletOps
+import SwiftletOptimizers
 import SwiftletTensorCore
+import SwiftletTrainers
 import SwiftletTracking
 
 /// Speed and memory of a whole model with random weights: what training and generation reach on this machine.
@@ -17,10 +20,20 @@ public struct ModelBench: Sendable {
     public var length: Int
     /// Steps, or tokens generated for each sequence.
     public var steps: Int
-    /// Whether every weight is trained, instead of LoRA of rank 16 on all linear layers.
+    /// Whether every weight is trained, instead of LoRA on all linear layers.
     public var isFull = false
-    /// Whether each block is computed again in backward.
-    public var checkpoints = false
+    /// Rank of that LoRA; alpha is twice as much.
+    public var rank = 16
+    /// What is given up for memory.
+    public var memory = MemoryOptions()
+    /// Which optimizer.
+    public var optimizer = OptimizerChoice.adamW(learningRate: 1e-4)
+    /// Where the model lies and computes.
+    public var device = Device.cpu
+    /// Precision of the base weights.
+    public var weights = WeightPrecision.stored
+    /// Most bytes of tensors on a GPU; nil for all it has.
+    public var memoryCap: Int?
 
     /// A measurement of `batch` sequences.
     public init(batch: Int, length: Int, steps: Int) {
@@ -43,85 +56,122 @@ public struct ModelBench: Sendable {
     /// The most memory of the whole process since its start, in bytes.
     public let peakResidentBytes: Int
 
+    /// Seconds of the median step, or of the whole reading or writing.
+    public let seconds: Double
+    /// Bytes of each part at the moment of the peak; empty on the CPU.
+    public let peakParts: [(part: String, bytes: Int)]
+    /// What the memory plan says the peak is; nil where nothing was planned.
+    public let plannedBytes: Int?
+
     /// The line as people read it.
     public var text: String {
-      "\(kind)  \(Text.short(Double(parameters))) parameters  \(Text.fixed(tokensPerSecond, 1)) tok/s  peak \(Text.bytes(peakBytes)) tensors, "
-        + "\(Text.bytes(peakResidentBytes)) process"
+      var line =
+        "\(kind)  \(Text.short(Double(parameters))) parameters  \(Text.fixed(tokensPerSecond, 1)) tok/s  \(Text.fixed(seconds, 4)) s  "
+        + "peak \(Text.bytes(peakBytes)) tensors, \(Text.bytes(peakResidentBytes)) host process"
+      if !peakParts.isEmpty { line += "\n  " + peakParts.map { "\($0.part) \(Text.bytes($0.bytes))" }.joined(separator: "  ") }
+      if let plannedBytes { line += "\n  planned peak \(Text.bytes(plannedBytes))" }
+      return line
     }
 
     /// The line as `--json` prints it.
     public var json: JSON {
-      .object(
-        JSONObject([
-          ("kind", .string(kind)), ("parameters", .int(parameters)), ("tokens_per_second", .number(tokensPerSecond)),
-          ("peak_bytes", .int(peakBytes)), ("peak_resident_bytes", .int(peakResidentBytes)),
-        ]))
+      var object = JSONObject([
+        ("kind", .string(kind)), ("parameters", .int(parameters)), ("tokens_per_second", .number(tokensPerSecond)),
+        ("seconds", .number(seconds)), ("peak_bytes", .int(peakBytes)), ("peak_resident_bytes", .int(peakResidentBytes)),
+        ("peak_parts", .object(JSONObject(peakParts.map { ($0.part, .int($0.bytes)) }))),
+      ])
+      if let plannedBytes { object["planned_peak_bytes"] = .int(plannedBytes) }
+      return .object(object)
     }
   }
 
   private let model: CausalLM
   private let options: Options
 
-  /// Makes the model of a `config.json` (or of the folder that holds one) with random weights.
-  /// - Throws: where the config cannot be read or describes no known model.
-  public init(config path: String, weights: WeightFormat? = nil, _ options: Options) throws {
+  /// Makes the model of a `config.json` (or of the folder that holds one) with random weights; on a GPU they are drawn there.
+  /// - Throws: where the config cannot be read or describes no known model, or the device cannot be used.
+  public init(config path: String, _ options: Options) throws {
     let file = path.hasSuffix(".json") ? path : path + "/config.json"
     guard let data = FileManager.default.contents(atPath: file) else {
       throw Failure("no config", at: file, why: "MODELSPEC is a config.json or a folder that holds one", fix: "check the path")
     }
+    try options.device.check()
+    var placement = options.weights.placement(on: options.device)
+    placement.drawsOnDevice = options.device.isCUDA
+    if options.device.isCUDA { options.device.gpu.memory.cap = options.memoryCap }
     model = try ModelRegistry.make(
-      config: ModelConfig(parsing: String(decoding: data, as: UTF8.self), file: file), source: .random(seed: 1))
-    if let weights {
-      for parameter in model.parameters where parameter.shape.rank > 1 { parameter.value = parameter.value.converted(to: weights.dtype) }
+      config: ModelConfig(parsing: String(decoding: data, as: UTF8.self), file: file), source: .random(seed: 1), placement: placement)
+    if let format = options.weights.format, !options.device.isCUDA {
+      for parameter in model.parameters where parameter.shape.rank > 1 { parameter.value = parameter.value.converted(to: format.dtype) }
     }
     self.options = options
+    try checkDevice()
+  }
+
+  private func checkDevice() throws {
+    if options.device.isCUDA { try options.device.gpu.check() }
   }
 
   private var parameters: Int { model.parameters.reduce(0) { $0 + $1.shape.count } }
 
-  private func ids(_ count: Int) -> [Int32] {
+  private func ids(_ count: Int, from first: Int = 0) -> [Int32] {
     let random = Random(seed: 2)
-    return (0..<count).map { Int32(random.word(UInt64($0)) % UInt32(model.vocabularySize)) }
+    return (first..<first + count).map { Int32(random.word(UInt64($0)) % UInt32(model.vocabularySize)) }
   }
 
-  private func result(_ kind: String, _ rate: Double) -> Result {
-    Result(
-      kind: kind, parameters: parameters, tokensPerSecond: rate, peakBytes: HostMemory.peakBytes,
-      peakResidentBytes: ProcessMemory.peakResidentBytes)
-  }
-
-  /// Forward, backward and AdamW over `steps` batches after one that warms up; the rate is that of the median step.
-  public func train() throws -> Result {
-    if options.isFull { model.makeAllTrainable() } else { try model.add(LoRA()) }
-    let trained = model.trainableParameters
-    let moments = trained.map { ($0, Tensor(zeros: $0.shape, part: .optimizer), Tensor(zeros: $0.shape, part: .optimizer)) }
-    let tokens = options.batch * options.length
-    let (ids, lengths) = (ids(tokens), Array(repeating: options.length, count: options.batch))
-    let targets = shiftedTargets(labels: ids, lengths: lengths)
-    var times: [Double] = []
+  private func resetPeak() {
     HostMemory.resetPeak()
-    for step in 1...options.steps + 1 {
-      let time = ContinuousClock().measure {
-        let tape = Tape()
-        let context = ForwardContext(lengths: lengths, tape: tape, checkpointing: options.checkpoints ? .everyBlock : .none)
-        let (sum, count) = model.loss(ids: ids, targets: targets, context)
-        tape.backward(from: sum, seed: Tensor([1 / Float(count)], [1]))
-        for (parameter, m, v) in moments {
-          guard let gradient = parameter.gradient else { continue }
-          parameter.update { AdamW.update(parameter: $0, gradient: gradient, m: m, v: v, step: step, learningRate: 1e-4) }
-        }
-        model.clearGradients()
-      }
-      times.append(time.seconds)
+    if options.device.isCUDA { options.device.gpu.memory.resetPeak() }
+  }
+
+  private func result(_ kind: String, tokens: Int, seconds: Double, planned: Int? = nil) -> Result {
+    let gpu = options.device.isCUDA ? options.device.gpu.memory : nil
+    let parts = gpu.map { memory in MemoryPart.allCases.map { (part: "\($0)", bytes: memory.peakParts[$0] ?? 0) } } ?? []
+    return Result(
+      kind: kind, parameters: parameters, tokensPerSecond: Double(tokens) / seconds, peakBytes: gpu?.peakBytes ?? HostMemory.peakBytes,
+      peakResidentBytes: ProcessMemory.peakResidentBytes, seconds: seconds, peakParts: parts, plannedBytes: planned)
+  }
+
+  /// `steps` steps of supervised fine-tuning as `train` does them, after two that warm up; the rate is that of the median step. Every row is a
+  /// whole sequence of random tokens, all of them trained.
+  public func train(_ note: (String) -> Void = { _ in }) throws -> Result {
+    if options.isFull {
+      model.makeAllTrainable()
+    } else {
+      try model.add(LoRA(rank: options.rank, alpha: Double(2 * options.rank)))
     }
-    let median = times.dropFirst().sorted()[(times.count - 1) / 2]
-    return result("train", Double(tokens) / median)
+    let warmUp = 2
+    var recipe = Recipe()
+    recipe.plan.batchSize = options.batch
+    recipe.plan.accumulation = 1
+    recipe.plan.steps = options.steps + warmUp
+    recipe.data.shuffle = false
+    recipe.memory = options.memory
+    recipe.memory.tokensAtOnce = options.batch * options.length
+    recipe.optimizer = options.optimizer
+    let rows = (0..<options.batch * (options.steps + warmUp)).map { row in
+      let ids = ids(options.length, from: row * options.length)
+      return TokenRow(ids: ids, labels: ids)
+    }
+    let trainer = SFTTrainer(model, on: rows, recipe: recipe)
+    resetPeak()
+    var times: [Double] = []
+    let clock = ContinuousClock()
+    while true {
+      let start = clock.now
+      guard let metrics = try trainer.step() else { break }
+      try checkDevice()
+      times.append((clock.now - start).seconds)
+      note("step \(metrics.step)  loss \(Text.fixed(metrics.loss, 4))  \(Text.fixed(times[times.count - 1], 4)) s")
+    }
+    let median = times.dropFirst(warmUp).sorted()[options.steps / 2]
+    return result("train", tokens: options.batch * options.length, seconds: median)
   }
 
   /// Greedy generation for `batch` prompts at once: the prompts' rate, then that of the generated tokens.
   public func decode() -> [Result] {
     let engine = Engine(model: model)
-    HostMemory.resetPeak()
+    resetPeak()
     let prompt = ids(options.length)
     for _ in 0..<options.batch {
       engine.add(GenerationRequest(prompt: prompt, maximumTokens: options.steps + 1, sampling: .greedy))
@@ -132,8 +182,8 @@ public struct ModelBench: Sendable {
     let before = generated
     let writing = clock.measure { while engine.hasWork { generated += engine.step().count } }
     return [
-      result("prefill", Double(options.batch * options.length) / reading.seconds),
-      result("decode", Double(generated - before) / writing.seconds),
+      result("prefill", tokens: options.batch * options.length, seconds: reading.seconds),
+      result("decode", tokens: generated - before, seconds: writing.seconds),
     ]
   }
 }

@@ -25,13 +25,16 @@ public final class LanguageModel: @unchecked Sendable {
   /// Loads a model.
   /// - Parameters:
   ///   - location: where it lies.
-  ///   - weights: converts the weights to this precision; nil keeps what is stored.
+  ///   - weights: precision of the weights in memory.
+  ///   - device: where it lies and computes.
   ///   - contextLength: nil takes the model's own.
   /// - Throws: where a file is missing or makes no sense, naming file and field.
-  public init(_ location: ModelLocation, as weights: WeightFormat? = nil, contextLength: Int? = nil) throws {
+  public init(
+    _ location: ModelLocation, as weights: WeightPrecision = .stored, on device: Device = .cpu, contextLength: Int? = nil
+  ) throws {
     self.location = location
     let base = try location.requireBase()
-    network = try ModelLoader.load(base, weights: weights, adapter: location.adapter)
+    network = try ModelLoader.load(base, as: weights, on: device, adapter: location.adapter)
     text = try ModelText(ifIn: location.text)
     self.contextLength = contextLength ?? network.decoder.maxPositions
     configuredStops = try ModelText.configuredStops(in: base)
@@ -39,9 +42,9 @@ public final class LanguageModel: @unchecked Sendable {
 
   /// Finds and loads a model: a folder, a run folder, or a repository in the Hugging Face cache.
   public static func load(
-    _ name: String, as weights: WeightFormat? = nil, adapter: String? = nil, contextLength: Int? = nil
+    _ name: String, as weights: WeightPrecision = .stored, on device: Device = .cpu, adapter: String? = nil, contextLength: Int? = nil
   ) async throws -> LanguageModel {
-    try LanguageModel(ModelLocation.find(name, adapter: adapter), as: weights, contextLength: contextLength)
+    try LanguageModel(ModelLocation.find(name, adapter: adapter), as: weights, on: device, contextLength: contextLength)
   }
 
   /// Puts a fresh adapter on; the base's weights stay frozen.

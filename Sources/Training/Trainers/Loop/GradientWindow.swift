@@ -1,5 +1,6 @@
 import SwiftletLayers
 import SwiftletModels
+import SwiftletOps
 import SwiftletTensorCore
 
 /// Loss and gradients of all rows of one optimizer step.
@@ -41,17 +42,22 @@ struct GradientWindow {
     result.trainedTokens = trained
     result.tokens = rows.reduce(0) { $0 + $1.ids.count }
     if trained == 0 { return result }
+    let isGPU = model.placement.device.isCUDA
+    var sums: [Tensor] = []
     for (index, group) in groups(rows).enumerated() where result.isFinite {
       let tape = Tape()
       let context = ForwardContext(
         lengths: group.flatMap(\.lengths), tape: tape, checkpointing: checkpointing, dropoutRandom: random.split(UInt64(index)))
-      let loss = self.loss(group, context)
-      result.lossSum += loss.value
-      result.isFinite = loss.value.isFinite
-      if loss.count > 0, result.isFinite {
-        tape.backward(from: loss.tensor, seed: Tensor([1 / Float(trained)], [1]))
+      let (sum, count) = loss(group, context)
+      sums.append(sum.detached)
+      // On a GPU the loss is read when the whole window is queued: reading it earlier would wait for the device.
+      if !isGPU { result.isFinite = sum.scalar.isFinite }
+      if count > 0, result.isFinite {
+        tape.backward(from: sum, seed: Tensor([1 / Float(trained)], [1], on: model.placement.device))
       }
     }
+    result.lossSum = sums.reduce(0) { $0 + Double($1.scalar) }
+    result.isFinite = result.lossSum.isFinite
     return result
   }
 
@@ -59,18 +65,17 @@ struct GradientWindow {
   func evaluate(_ rows: [TokenRow]) -> Result {
     var result = Result()
     for group in groups(rows) {
-      let loss = self.loss(group, ForwardContext(lengths: group.flatMap(\.lengths)))
-      result.lossSum += loss.value
-      result.trainedTokens += loss.count
+      let (sum, count) = loss(group, ForwardContext(lengths: group.flatMap(\.lengths)))
+      result.lossSum += count == 0 ? 0 : Double(sum.scalar)
+      result.trainedTokens += count
       result.tokens += group.reduce(0) { $0 + $1.ids.count }
     }
     return result
   }
 
-  private func loss(_ group: [TokenRow], _ context: ForwardContext) -> (tensor: Tensor, value: Double, count: Int) {
+  private func loss(_ group: [TokenRow], _ context: ForwardContext) -> (lossSum: Tensor, count: Int) {
     let targets = shiftedTargets(labels: group.flatMap(\.labels), lengths: group.flatMap(\.lengths))
-    let (sum, count) = model.loss(ids: group.flatMap(\.ids), targets: targets, context)
-    return (sum, count == 0 ? 0 : Double(sum.floats[0]), count)
+    return model.loss(ids: group.flatMap(\.ids), targets: targets, context)
   }
 
   /// Where the first number that is not finite appears in a pass over `rows`: for the message when training stops.
@@ -96,5 +101,8 @@ struct GradientWindow {
   }
 }
 
-/// Whether all elements of a float32 tensor are finite numbers.
-func isFinite(_ tensor: Tensor) -> Bool { tensor.floats.allSatisfy(\.isFinite) }
+/// Whether all elements of a float tensor are finite numbers. Waits for a GPU.
+func isFinite(_ tensor: Tensor) -> Bool {
+  let host = tensor.moved(to: .cpu, part: .workspace).float32
+  return withExtendedLifetime(host.storage) { host.floats.allSatisfy(\.isFinite) }
+}

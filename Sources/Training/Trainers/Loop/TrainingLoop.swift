@@ -56,9 +56,11 @@ final class TrainingLoop {
     optimizer = recipe.optimizer.make(parameters)
     plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     order = RowOrder(plan)
+    let longest = (rows + heldOut).reduce(1) { max($0, $1.ids.count) }
     window = GradientWindow(
       model: model, checkpointing: recipe.memory.checkpoint == .everyBlock ? .everyBlock : .none,
-      tokensAtOnce: max(1, recipe.memory.tokensAtOnce))
+      tokensAtOnce: recipe.memory.tokensAtOnce(
+        longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA))
   }
 
   var isDone: Bool { state.step >= plan.totalSteps }

@@ -68,10 +68,11 @@ extension MemoryPlan {
     let rows = recipe.plan.batchSize * recipe.plan.accumulation
     let pass: (tokens: Int, passes: Int)
     if let path = recipe.data.path, RunFiles.exists(path) {
-      pass = try PreparedData(recipe, source, Run()).largestPass(recipe)
+      pass = try PreparedData(recipe, source, Run()).largestPass(recipe, isGPU: false)
     } else {
       let longest = try recipe.model.contextLength ?? min(source.contextLength(recipe), 2048)
-      pass = (max(longest, min(recipe.memory.tokensAtOnce, longest * rows)), rows)
+      let limit = recipe.memory.tokensAtOnce(longest: longest, batchSize: recipe.plan.batchSize, isGPU: false)
+      pass = (max(longest, min(limit, longest * rows)), rows)
     }
     self.init(model, recipe, tokens: pass.tokens, passes: pass.passes, dtype: try source.formats(recipe))
   }

@@ -1,3 +1,4 @@
+import SwiftletCheckpoints
 import SwiftletFormats
 import SwiftletOptimizers
 
@@ -7,7 +8,7 @@ private let notYet = "not in this version yet"
 
 extension WeightPrecision: RecipeWord {
   package static var recipeDefault: WeightPrecision { .stored }
-  package static var later: [String] { ["fp8", "int8", "nf4", "dynamic4bit"] }
+  package static var later: [String] { ["dynamic4bit"] }
 }
 extension DataLayoutOption: RecipeWord {
   package static var recipeDefault: DataLayoutOption { .chat }

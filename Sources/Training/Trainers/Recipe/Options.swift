@@ -1,11 +1,5 @@
+import SwiftletCheckpoints
 import SwiftletModels
-
-/// Precision of the base weights in memory. Trained weights are always float32.
-public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
-  /// As the files have it.
-  case stored
-  case float32, float16, bfloat16
-}
 
 /// Which model is trained.
 public struct ModelOptions: Hashable, Sendable {
@@ -117,11 +111,19 @@ public struct MemoryOptions: Hashable, Sendable {
   public var checkpoint = CheckpointOption.none
   /// Where kept block inputs lie.
   public var offload = OffloadOption.none
-  /// Rows of a step go through the model together up to this many tokens; a longer row goes alone.
-  public var tokensAtOnce = 1024
+  /// Rows of a step go through the model together up to this many tokens; a longer row goes alone. 0 chooses: 1024 on the CPU, on a GPU
+  /// `plan.batchSize` of the longest rows.
+  public var tokensAtOnce = 0
 
   /// The defaults.
   public init() {}
+
+  /// `tokensAtOnce` for rows of at most `longest` tokens, `batchSize` of which make a micro-batch.
+  func tokensAtOnce(longest: Int, batchSize: Int, isGPU: Bool) -> Int {
+    if tokensAtOnce > 0 { return tokensAtOnce }
+    let (product, overflow) = longest.multipliedReportingOverflow(by: batchSize)
+    return isGPU ? max(1, overflow ? longest : product) : 1024
+  }
 }
 
 /// When held-out rows are evaluated.

@@ -13,7 +13,7 @@ extension Recipe {
     if data.path == nil { problem("data.path", "wants a file or folder with rows") }
     if output == nil { problem("output", "wants a folder for the run, such as runs/first") }
     if plan.epochs == nil && plan.steps == nil { problem("plan", "wants epochs or steps") }
-    if memory.tokensAtOnce < 1 { problem("memory.tokensAtOnce", "wants at least 1, found \(memory.tokensAtOnce)") }
+    if memory.tokensAtOnce < 0 { problem("memory.tokensAtOnce", "wants at least 1, or 0 to choose, found \(memory.tokensAtOnce)") }
     if evaluation.every < 0 { problem("evaluation.every", "wants 0 (at the end only) or more, found \(evaluation.every)") }
     if evaluation.every > 0, data.evaluation == nil, data.holdOut == 0 {
       problem("evaluation.every", "there is nothing to evaluate: give data.holdOut or data.evaluation")

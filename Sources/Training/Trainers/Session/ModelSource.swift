@@ -11,9 +11,12 @@ struct ModelSource {
   let tokenizer: String?
   let config: ModelConfig
   private let configFile: String?
+  /// Where the model is made.
+  let device: Device
 
   /// - Throws: where the folder or config cannot be used.
-  init(_ recipe: Recipe, resolve: (String) throws -> String) throws {
+  init(_ recipe: Recipe, on device: Device = .cpu, resolve: (String) throws -> String) throws {
+    self.device = device
     if let source = recipe.model.source {
       let folder = try resolve(source)
       self.folder = folder
@@ -43,7 +46,7 @@ struct ModelSource {
   func model(_ recipe: Recipe, checkpoint: String?) throws -> CausalLM {
     let seed = UInt64(bitPattern: Int64(recipe.plan.seed))
     guard let adapter = recipe.adapter else {
-      let model = try checkpoint.map { try CheckpointReader($0).model() } ?? base(recipe, seed)
+      let model = try checkpoint.map { try ModelLoader.load($0, as: recipe.model.weights, on: device) } ?? base(recipe, seed)
       model.makeAllTrainable()
       return model
     }
@@ -57,8 +60,9 @@ struct ModelSource {
   }
 
   private func base(_ recipe: Recipe, _ seed: UInt64) throws -> CausalLM {
-    if let folder { return try ModelLoader.load(folder, weights: WeightFormat(recipe.model.weights)) }
-    return try ModelRegistry.make(config: config, source: .random(seed: seed))
+    if let folder { return try ModelLoader.load(folder, as: recipe.model.weights, on: device) }
+    return try ModelRegistry.make(
+      config: config, source: .random(seed: seed), placement: recipe.model.weights.placement(on: device, stored: .float32))
   }
 
   /// The same model from shapes only, adapter and all.
@@ -75,7 +79,7 @@ struct ModelSource {
 
   /// The format of each stored tensor, to be asked by name; float32 for random weights.
   func formats(_ recipe: Recipe) throws -> (String) -> DType {
-    if let chosen = WeightFormat(recipe.model.weights) { return { _ in chosen.dtype } }
+    if let chosen = recipe.model.weights.format { return { _ in chosen.dtype } }
     guard let folder else { return { _ in .float32 } }
     let reader = try CheckpointReader(folder)
     return { (try? reader.tensor($0).dtype) ?? .float32 }
@@ -99,25 +103,13 @@ extension ModelSource {
   }
 
   private func finalFormat(_ recipe: Recipe) -> WeightFormat? {
-    if let chosen = WeightFormat(recipe.saving.weights) { return chosen }
+    if let chosen = recipe.saving.weights.format { return chosen }
     let stored = (try? config.string("dtype")) ?? (try? config.string("torch_dtype"))
     return stored.flatMap(WeightFormat.init(rawValue:)) ?? .float32
   }
 
   /// The model with its adapter merged in.
   func saveMerged(_ model: CausalLM, _ recipe: Recipe, to folder: String) throws {
-    try ModelFile.save(model, to: folder, ModelFile.Options(format: WeightFormat(recipe.saving.weights)))
-  }
-}
-
-extension WeightFormat {
-  /// Nil where weights stay as stored.
-  init?(_ precision: WeightPrecision) {
-    switch precision {
-    case .stored: return nil
-    case .float32: self = .float32
-    case .float16: self = .float16
-    case .bfloat16: self = .bfloat16
-    }
+    try ModelFile.save(model, to: folder, ModelFile.Options(format: recipe.saving.weights.format))
   }
 }

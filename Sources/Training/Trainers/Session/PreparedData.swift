@@ -65,11 +65,12 @@ struct PreparedData {
   }
 
   /// The largest number of tokens that go through the model together, and passes of the largest step.
-  func largestPass(_ recipe: Recipe) -> (tokens: Int, passes: Int) {
+  func largestPass(_ recipe: Recipe, isGPU: Bool) -> (tokens: Int, passes: Int) {
     let longest = (rows + heldOut).reduce(0) { max($0, $1.ids.count) }
+    let limit = recipe.memory.tokensAtOnce(longest: longest, batchSize: recipe.plan.batchSize, isGPU: isGPU)
     let window = max(1, min(rows.count, recipe.plan.batchSize * recipe.plan.accumulation))
     let mean = rows.reduce(0) { $0 + $1.ids.count } / max(1, rows.count)
-    let tokens = longest >= recipe.memory.tokensAtOnce ? longest : min(recipe.memory.tokensAtOnce, longest * window)
+    let tokens = longest >= limit ? longest : min(limit, longest * window)
     return (tokens, max(1, (mean * window + tokens - 1) / max(1, tokens)))
   }
 

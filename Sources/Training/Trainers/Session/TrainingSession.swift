@@ -1,6 +1,7 @@
 import SwiftletCPU
 import SwiftletFormats
 import SwiftletModels
+import SwiftletTensorCore
 import SwiftletTracking
 
 /// A recipe carried out in a run folder: prepares data and model, trains, evaluates, saves, resumes.
@@ -9,6 +10,8 @@ public final class TrainingSession {
   public struct Surroundings {
     /// Version of the program, for `run.json`.
     public var version = ""
+    /// Where the model lies and computes.
+    public var device = Device.cpu
     /// Asked after every step; true ends the run with a checkpoint.
     public var isInterrupted: () -> Bool = { false }
     /// Turns `model.source` into a folder: the hub's cache. By default paths only.
@@ -52,7 +55,7 @@ public final class TrainingSession {
     }
     let chosen = self.recipe
     try chosen.validate()
-    source = try ModelSource(chosen, resolve: surroundings.resolveModel)
+    source = try ModelSource(chosen, on: surroundings.device, resolve: surroundings.resolveModel)
     data = try PreparedData(chosen, source, run)
     let checkpoint = resume == nil ? nil : try folder.newestGood { run.warn($0) }
     let model = try source.model(chosen, checkpoint: checkpoint.map(folder.checkpoint))
