@@ -7,28 +7,26 @@ struct GrowingRows {
   private var rows: Tensor
   private(set) var count = 0
 
-  init(columns: Int, capacity: Int) {
-    rows = Tensor(uninitialized: [capacity, columns], part: .cache)
+  init(like new: Tensor, capacity: Int) {
+    rows = Tensor(uninitialized: [capacity, new.shape[1]], new.dtype, part: .cache, on: new.device)
   }
 
   /// All rows.
   var filled: Tensor { rows.rows(0..<count) }
 
-  /// Appends rows `range` of `new`, float32 with as many columns. `limit` is what the sequence needs at most.
+  /// Appends rows `range` of `new`, of the same format with as many columns. `limit` is what the sequence needs at most.
   mutating func append(_ new: Tensor, _ range: Range<Int>, limit: Int) {
     let columns = rows.shape[1]
     let capacity = rows.shape[0]
     if count + range.count > capacity {
       // Doubling keeps the copying linear; the last piece is no larger than what was reserved.
       let wanted = max(count + range.count, min(2 * capacity, limit))
-      let larger = Tensor(uninitialized: [BlockManager.blocks(for: wanted) * BlockManager.blockSize, columns], part: .cache)
-      larger.floats.baseAddress?.update(from: rows.floats.baseAddress.unsafelyUnwrapped, count: count * columns)
+      let larger = Tensor(
+        uninitialized: [BlockManager.blocks(for: wanted) * BlockManager.blockSize, columns], rows.dtype, part: .cache, on: rows.device)
+      larger.rows(0..<count).copyElements(of: filled)
       rows = larger
     }
-    let source = new.rows(range).floats
-    if let from = source.baseAddress, let to = rows.floats.baseAddress {
-      (to + count * columns).update(from: from, count: source.count)
-    }
+    rows.rows(count..<count + range.count).copyElements(of: new.rows(range))
     count += range.count
   }
 }
@@ -46,7 +44,7 @@ final class SequenceCache {
     while layers.count <= layer { layers.append(nil) }
     let first = BlockManager.blocks(for: max(1, min(limit, max(range.count, BlockManager.blockSize)))) * BlockManager.blockSize
     var rows =
-      layers[layer] ?? (GrowingRows(columns: keys.shape[1], capacity: first), GrowingRows(columns: values.shape[1], capacity: first))
+      layers[layer] ?? (GrowingRows(like: keys, capacity: first), GrowingRows(like: values, capacity: first))
     layers[layer] = nil
     rows.keys.append(keys, range, limit: limit)
     rows.values.append(values, range, limit: limit)

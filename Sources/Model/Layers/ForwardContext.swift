@@ -20,6 +20,8 @@ public final class ForwardContext {
   public let cache: (any KeyValueCache)?
   /// Which blocks are replayed in backward.
   public var checkpointing: Checkpointing
+  /// Where the inputs of replayed blocks wait for backward.
+  public var offload = SavePlacement.device
   /// The stream that dropout draws from, already split by step and micro-batch; nil switches dropout off.
   public var dropoutRandom: Random?
   /// On a GPU, how many tokens go through the wide middle of an MLP together; nil for all. Fewer cost less memory.
@@ -32,6 +34,8 @@ public final class ForwardContext {
   public var observer: ((_ index: Int, _ hidden: Tensor) -> Void)?
   /// Where the pass computes.
   public var device = Device.cpu
+  /// The format of activations.
+  public var computeType = DType.float32
   private var rotaryTables: [ObjectIdentifier: (cos: Tensor, sin: Tensor)] = [:]
 
   /// A pass over `layout`. Positions run from the first key of each sequence: query i of a sequence with nq queries and nk keys stands

@@ -81,11 +81,12 @@ public final class CausalLM: @unchecked Sendable {
     precondition(ids.count == context.positions.count, "\(ids.count) ids for \(context.positions.count) positions")
     precondition(ids.allSatisfy { $0 >= 0 && Int($0) < vocabularySize }, "an id outside of 0 ..< \(vocabularySize)")
     context.device = placement.device
+    context.computeType = placement.computeType
     let tokens = Tensor(ids, [ids.count], on: placement.device)
     var x = embedding(context.tape?.carry(tokens) ?? tokens, context)
     for (index, block) in parts.blocks.enumerated() {
       context.observer?(index, x)
-      x = context.checkpointing == .everyBlock ? checkpointed(x) { block($0, context) } : block(x, context)
+      x = context.checkpointing == .everyBlock ? checkpointed(x, keeping: context.offload) { block($0, context) } : block(x, context)
     }
     let output = parts.norm(x)
     context.observer?(parts.blocks.count, output)

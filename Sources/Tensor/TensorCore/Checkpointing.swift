@@ -13,7 +13,7 @@ public enum SavePlacement: String, Sendable {
 public func checkpointed(_ x: Tensor, keeping placement: SavePlacement = .device, _ body: @escaping (Tensor) -> Tensor) -> Tensor {
   guard let trace = x.trace else { return body(x) }
   let output = body(x.detached)
-  return trace.tape.record("checkpointed", [x], saving: [x], outputs: [output], always: true) { context in
+  return trace.tape.record("checkpointed", [x], saving: [x], at: placement, outputs: [output], always: true) { context in
     guard let gradient = context.take() else { return [nil] }
     let inner = Tape(isReplay: true)
     let box = GradientBox()

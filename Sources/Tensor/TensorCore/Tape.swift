@@ -118,6 +118,8 @@ public final class Tape {
     case kept(Tensor)
     /// The output in `slot` of a cheap op, to be computed again when it is wanted.
     case remade(slot: Int, shape: Shape)
+    /// In host memory meanwhile.
+    case offloaded(OffloadedTensor)
   }
 
   private struct Recipe {
@@ -131,6 +133,7 @@ public final class Tape {
   private var gradients: [Tensor?] = []
   private var sinks: [Int: any GradientSink] = [:]
   private var watched: [ObjectIdentifier: Int] = [:]
+  private var lastOffloaded: OffloadedTensor?
 
   /// Whether this tape records a replay inside a backward pass: the value of the replay's own output is then wanted by nobody, and an op
   /// may put off computing an output (`Storage(deferredOn:)`).
@@ -182,17 +185,19 @@ public final class Tape {
   ///
   /// - Parameter remaking: computes output 0 again, to the same bits, from the `saving:` list; for ops that cost next to nothing. Later ops
   ///   that save that output then keep nothing: it is computed again when the first of their rules runs.
+  /// - Parameter placement: `host` moves what is saved from a GPU to host memory until backward.
   public func record(
-    _ name: StaticString, _ inputs: [Tensor], saving saved: [Tensor], outputs: [Tensor], always: Bool = false,
-    remaking: Remaking? = nil, backward rule: @escaping BackwardRule
+    _ name: StaticString, _ inputs: [Tensor], saving saved: [Tensor], at placement: SavePlacement = .device, outputs: [Tensor],
+    always: Bool = false, remaking: Remaking? = nil, backward rule: @escaping BackwardRule
   ) -> [Tensor] {
-    record(name, inputs.map(\.trace), saving: saved, outputs: outputs, always: always, remaking: remaking, backward: rule)
+    record(
+      name, inputs.map(\.trace), saving: saved, at: placement, outputs: outputs, always: always, remaking: remaking, backward: rule)
   }
 
   /// The same for an op that has already given its inputs' memory away.
   public func record(
-    _ name: StaticString, _ inputs: [Trace?], saving saved: [Tensor], outputs: [Tensor], always: Bool = false,
-    remaking: Remaking? = nil, backward rule: @escaping BackwardRule
+    _ name: StaticString, _ inputs: [Trace?], saving saved: [Tensor], at placement: SavePlacement = .device, outputs: [Tensor],
+    always: Bool = false, remaking: Remaking? = nil, backward rule: @escaping BackwardRule
   ) -> [Tensor] {
     let slots = inputs.map { trace -> Int? in
       precondition(trace == nil || trace?.tape === self, "\(name): an input stands on another tape")
@@ -201,7 +206,7 @@ public final class Tape {
     guard always || slots.contains(where: { $0 != nil }) else { return outputs.map(carry) }
     let outputSlots = outputs.map { _ in newSlot() }
     if let remaking { recipes[outputSlots[0]] = Recipe(node: nodes.count, body: remaking) }
-    nodes.append(Node(name: name, inputs: slots, outputs: outputSlots, saved: saved.map(saving), rule: rule))
+    nodes.append(Node(name: name, inputs: slots, outputs: outputSlots, saved: saved.map { saving($0, placement) }, rule: rule))
     return zip(outputs, outputSlots).map { output, slot in
       var traced = output
       traced.trace = Trace(tape: self, slot: slot)
@@ -209,7 +214,12 @@ public final class Tape {
     }
   }
 
-  private func saving(_ tensor: Tensor) -> Saved {
+  private func saving(_ tensor: Tensor, _ placement: SavePlacement) -> Saved {
+    if placement == .host, tensor.device.isCUDA, tensor.byteCount > 0 {
+      let offloaded = OffloadedTensor(tensor, after: lastOffloaded)
+      lastOffloaded = offloaded
+      return .offloaded(offloaded)
+    }
     if let trace = tensor.trace, trace.tape === self, let slot = trace.slot, recipes[slot] != nil {
       return .remade(slot: slot, shape: tensor.shape)
     }
@@ -220,6 +230,7 @@ public final class Tape {
   private func restored(_ saved: Saved) -> Tensor {
     switch saved {
     case .kept(let tensor): return tensor
+    case .offloaded(let tensor): return tensor.take()
     case .remade(let slot, let shape):
       if let known = remade[slot] { return known.reshaped(shape) }
       guard let recipe = recipes[slot], let node = nodes[recipe.node] else {
@@ -296,6 +307,7 @@ public final class Tape {
     watched = [:]
     recipes = [:]
     remade = [:]
+    lastOffloaded = nil
   }
 }
 

@@ -113,6 +113,19 @@ public struct Tensor {
     return copy
   }
 
+  /// Overwrites the elements with those of `source`, bytes as they are, from and to any device.
+  /// - Precondition: the same format and number of elements.
+  public func copyElements(of source: Tensor) {
+    precondition(source.dtype == dtype && source.count == count, "\(source.dtype) \(source.shape) copied to \(dtype) \(shape)")
+    if byteCount == 0 { return }
+    switch (source.device, device) {
+    case (.cpu, .cpu): (storage.pointer + byteOffset).copyMemory(from: source.storage.pointer + source.byteOffset, byteCount: byteCount)
+    case (.cpu, _): gpu.copy(from: source.storage.pointer + source.byteOffset, to: address, bytes: byteCount)
+    case (_, .cpu): source.gpu.copy(from: source.address, to: storage.pointer + byteOffset, bytes: byteCount)
+    default: gpu.copy(from: source.address, to: address, bytes: byteCount)
+    }
+  }
+
   /// Zeroes the whole storage.
   package func fillZero() {
     if storage.byteCount == 0 { return }

@@ -63,7 +63,8 @@ public struct Scorer {
   }
 
   private func write(_ logits: Tensor, _ writer: SafetensorsWriter) throws {
-    try writer.append(UnsafeRawBufferPointer(logits.floats))
+    let numbers = logits.moved(to: .cpu, part: .workspace).float32
+    try withExtendedLifetime(numbers.storage) { try writer.append(UnsafeRawBufferPointer(numbers.floats)) }
   }
 
   private static func answer(_ index: Int, _ ids: [Int32], _ values: [Float]) -> JSON {

@@ -91,6 +91,11 @@ struct GPUGatedMLP {
   var hidden: Int { gate.inputs }
   var inner: Int { gate.outputs }
 
+  /// The activation over some rows.
+  private func gating(_ x: Tensor) -> GateOnGPU {
+    GateOnGPU(activation: activation.code, rows: x.shape.rows, columns: inner, dtype: x.dtype, device: x.gpu)
+  }
+
   private func tiles(_ rows: Int) -> [Range<Int>] {
     let size = max(1, min(rows, tileRows ?? rows))
     return stride(from: 0, to: rows, by: size).map { $0..<min(rows, $0 + size) }
@@ -142,7 +147,8 @@ struct GPUGatedMLP {
   private func middle(_ x: Tensor) -> Kept {
     let (rows, blas, size) = (x.shape.rows, x.gpu.blas, x.dtype.size)
     let input = x.fresh(rows, gate.rank + hidden + up.rank, part: .activations)
-    normRows(x, norm, into: input.address + gate.rank * size, stride: input.shape.columns)
+    norm.form(rows).forwardOnGPU(
+      x, norm.weight, into: DeviceRows(input.address + gate.rank * size, stride: input.shape.columns))
     let n = input.block(first: gate.rank, columns: hidden)
     for (side, first) in [(gate, 0), (up, gate.rank + hidden)] {
       guard let lora = side.lora else { continue }
@@ -165,7 +171,7 @@ struct GPUGatedMLP {
   private func finish(_ x: Tensor, _ kept: Kept, into address: DevicePointer, h: Tensor?) {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let a = x.fresh(rows, inner + down.rank)
-    gateForward(kept.gate, kept.up, activation, columns: inner, into: a)
+    gating(x).forward(gate: DeviceRows(kept.gate), up: DeviceRows(kept.up), into: DeviceRows(a))
     if let lora = down.lora {
       let tail = a.block(first: inner, columns: down.rank)
       blas.multiply(a.block(columns: inner), lora.a.transposedMatrix, into: tail, m: rows, n: down.rank, k: inner)
@@ -220,7 +226,8 @@ struct GPUGatedMLP {
     let da = x.fresh(rows, inner)
     blas.multiply(padded.matrix, down.above(like: x).matrix, into: da.matrix, m: rows, n: inner, k: hidden + down.rank)
     // Afterwards the activation's output stands over its gradient, and the inputs' gradients over the inputs.
-    gateBackward(kept.gate, kept.up, da, activation, columns: inner)
+    let (g, u, d) = (DeviceRows(kept.gate), DeviceRows(kept.up), DeviceRows(da))
+    gating(x).backward(gate: g, up: u, dh: d, gateGradient: g, upGradient: u, h: d)
     if let lora = down.lora {
       let h = isRemade ? x.fresh(rows, down.rank) : kept.h ?? x.fresh(rows, down.rank)
       if isRemade || kept.h == nil {
@@ -243,7 +250,7 @@ struct GPUGatedMLP {
       blas.multiply(
         values.matrix, side.above(like: x).matrix, into: dn.matrix, m: rows, n: hidden, k: inner + side.rank, beta: index == 0 ? 0 : 1)
     }
-    if let dx { normBackward(dn, x, norm, arrived: dy, into: dx) }
+    if let dx { norm.form(rows).inputGradientOnGPU(x, norm.weight, dn, arrived: dy, into: dx) }
   }
 
   /// `[dy | dz]` with dz = s·dy·B of down.
@@ -256,6 +263,15 @@ struct GPUGatedMLP {
       alpha: lora.scale)
     return padded
   }
+}
+
+/// Columns `first…` of `x`, times `factor`, as the first columns of rows `stride` apart.
+func copyRows(
+  _ x: Tensor, first: Int = 0, columns: Int, into: DevicePointer, stride: Int, as dtype: DType? = nil, factor: Float = 1
+) {
+  castRows(
+    DeviceRows(x.address + first * x.dtype.size, stride: x.shape.columns), x.dtype, to: DeviceRows(into, stride: stride),
+    dtype ?? x.dtype, rows: x.shape.rows, columns: columns, factor: factor, on: x.gpu)
 }
 
 /// `target += factor · aᵀ·b` in float32, for the gradient of an adapter's matrix; nothing without a target.

@@ -1,3 +1,4 @@
+import CPlatform
 import SwiftletTensorCore
 
 /// An RMSNorm as a fused op takes it.
@@ -17,10 +18,25 @@ public struct RMSNormOperands {
   }
 }
 
+extension RMSNormOperands {
+  func form(_ rows: Int) -> RMSNormForm {
+    RMSNormForm(rows: rows, columns: weight.count, epsilon: epsilon, offset: unitOffset ? 1 : 0)
+  }
+}
+
 /// The activation of a gate.
 public enum GateActivation: Hashable, Sendable {
   case silu
   case gelu(GELU)
+
+  /// As the kernels number it.
+  var code: swiftlet_activation {
+    switch self {
+    case .silu: SWIFTLET_SILU
+    case .gelu(.tanh): SWIFTLET_GELU_TANH
+    case .gelu(.erf): SWIFTLET_GELU_ERF
+    }
+  }
 
   /// `activation(gate) · up`
   func callAsFunction(_ gate: Tensor, _ up: Tensor) -> Tensor {

@@ -42,7 +42,7 @@ public enum LinearWeight {
   func write(into target: Tensor) {
     switch self {
     case .dense(let weight):
-      copyRows(weight, columns: inputs, into: target.address, stride: target.shape.columns, as: target.dtype, factor: 1)
+      copyRows(weight, columns: inputs, into: target.address, stride: target.shape.columns, as: target.dtype)
     case .quantized(let weight): weight.dequantize(into: target)
     }
   }

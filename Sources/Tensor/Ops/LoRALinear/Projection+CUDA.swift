@@ -142,6 +142,22 @@ struct GPUProjection {
   }
 }
 
+extension Dropout {
+  /// `drop(x)` in new memory on a GPU; rows count from the start of the stream.
+  func dropped(_ x: Tensor) -> Tensor {
+    let target = x.fresh(x.shape.rows, x.shape.columns)
+    apply(x, to: target, accumulate: false)
+    return target
+  }
+
+  /// `target (+)= drop(x)` for whole matrices on a GPU.
+  func apply(_ x: Tensor, to target: Tensor, accumulate: Bool) {
+    apply(
+      DeviceRows(x), to: DeviceRows(target), x.dtype, rows: x.shape.rows, columns: x.shape.columns, first: 0, accumulate: accumulate,
+      on: x.gpu)
+  }
+}
+
 /// `target[j] += Σ y[·, j]` in float32: a product with a row of ones.
 func addColumnSums(of y: Tensor, to target: Tensor) {
   let (rows, columns) = (y.shape.rows, y.shape.columns)

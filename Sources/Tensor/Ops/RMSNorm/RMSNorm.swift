@@ -18,7 +18,9 @@ public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, unitOffset: Boo
   }
   let output = remake([x, weight])
   guard let tape = tape(of: x, weight) else { return output }
-  return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output], remaking: remake) { context in
+  // In a replay the output lives for a moment only: keeping it costs less than making it again.
+  let remaking = tape.isReplay && x.device.isCUDA ? nil : remake
+  return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output], remaking: remaking) { context in
     guard let gradient = context.take() else { return [nil, nil] }
     let (x, weight) = (context.saved[0], context.saved[1])
     if x.device.isCUDA { return form.backwardOnGPU(consume gradient, &context) }

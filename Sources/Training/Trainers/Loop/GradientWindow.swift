@@ -8,6 +8,7 @@ struct GradientWindow {
   let model: CausalLM
   let checkpointing: Checkpointing
   let tokensAtOnce: Int
+  var offload = SavePlacement.device
 
   /// What a window gave.
   struct Result {
@@ -48,6 +49,7 @@ struct GradientWindow {
       let tape = Tape()
       let context = ForwardContext(
         lengths: group.flatMap(\.lengths), tape: tape, checkpointing: checkpointing, dropoutRandom: random.split(UInt64(index)))
+      context.offload = offload
       let (sum, count) = loss(group, context)
       sums.append(sum.detached)
       // On a GPU the loss is read when the whole window is queued: reading it earlier would wait for the device.

@@ -60,7 +60,8 @@ final class TrainingLoop {
     window = GradientWindow(
       model: model, checkpointing: recipe.memory.checkpoint == .everyBlock ? .everyBlock : .none,
       tokensAtOnce: recipe.memory.tokensAtOnce(
-        longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA))
+        longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA),
+      offload: recipe.memory.offload == .host ? .host : .device)
   }
 
   var isDone: Bool { state.step >= plan.totalSteps }

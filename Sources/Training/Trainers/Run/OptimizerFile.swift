@@ -8,7 +8,9 @@ enum OptimizerFile {
 
   static func save(_ optimizer: any Optimizer, to folder: String) throws {
     let entries = optimizer.state.map { item in
-      TensorEntry(name: item.name, shape: item.tensor.shape, dtype: item.tensor.dtype) { item.tensor }
+      TensorEntry(name: item.name, shape: item.tensor.shape, dtype: item.tensor.dtype) {
+        item.tensor.moved(to: .cpu, part: .workspace)
+      }
     }
     try TensorFiles.write(entries, to: folder + "/" + name)
   }
@@ -25,7 +27,7 @@ enum OptimizerFile {
           path: folder,
           reason: "\(name) is \(found.dtype) \(found.shape), wanted \(tensor.dtype) \(tensor.shape): was the optimizer changed?")
       }
-      (tensor.storage.pointer + tensor.byteOffset).copyMemory(from: found.storage.pointer + found.byteOffset, byteCount: found.byteCount)
+      tensor.copyElements(of: found)
     }
   }
 }
