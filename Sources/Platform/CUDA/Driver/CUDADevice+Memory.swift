@@ -23,6 +23,7 @@ extension CUDADevice {
   // Under the lock of `arenas` there must be no `mayWait`: a recording forbids it.
   func allocateNew(_ bytes: Int, part: MemoryPart, on stream: CUDAStream, mayWait: Bool = true) -> DevicePointer {
     guard memory.add(bytes, part) else { return refuse(bytes, part, "the cap of \(memory.cap ?? 0) bytes forbids it") }
+    if isSimulated { return DevicePointer(memory.nextSimulatedAddress(bytes)) }
     makeCurrent()
     var address: UInt64 = 0
     var code = cuMemAllocAsync(&address, bytes, stream.handle)
@@ -40,18 +41,21 @@ extension CUDADevice {
 
   func freeNew(_ pointer: DevicePointer, bytes: Int, part: MemoryPart) {
     memory.subtract(bytes, part)
+    if isSimulated { return }
     makeCurrent()
     note(cuMemFreeAsync(pointer.address, stream.handle), "free memory on \(name)")
   }
 
   /// Gives pooled memory back to the system, after the work under way.
   public func trim() {
+    if isSimulated { return }
     synchronizeAll()
     note(cuMemPoolTrimTo(pool, 0), "trim the GPU's memory pool")
   }
 
   /// Bytes that nobody uses on the board now, and all its bytes, as the driver says.
   public var availableMemory: (free: Int, total: Int) {
+    if isSimulated { return (totalMemory - memory.liveBytes, totalMemory) }
     makeCurrent()
     var (free, total) = (0, 0)
     note(cuMemGetInfo(&free, &total), "read the GPU's free memory")
@@ -60,6 +64,7 @@ extension CUDADevice {
 
   /// Bytes that the pool holds, in use or kept for reuse.
   public var reservedBytes: Int {
+    if isSimulated { return memory.liveBytes }
     makeCurrent()
     var bytes: UInt64 = 0
     note(cuMemPoolGetAttribute(pool, 5, &bytes), "read the size of the GPU's memory pool")
@@ -81,14 +86,17 @@ extension CUDADevice {
   /// Copies from host memory, on `on` (default: `stream`). From pageable memory it returns when the source may be reused; from pinned
   /// memory at once, and the source must stay until the stream has passed.
   public func copy(from source: UnsafeRawPointer, to target: DevicePointer, bytes: Int, on other: CUDAStream? = nil) {
-    if bytes == 0 || hasFailed { return }
+    if bytes == 0 || skipsWork { return }
     makeCurrent()
     note(cuMemcpyHtoDAsync(target.address, source, bytes, (other ?? stream).handle), "copy \(bytes) bytes to \(name)")
   }
 
   /// Copies to host memory. On `stream` it returns when the bytes are there; on another one maybe earlier where the target is pinned.
+  ///
+  /// On a simulated GPU the bytes are zero.
   public func copy(from source: DevicePointer, to target: UnsafeMutableRawPointer, bytes: Int, on other: CUDAStream? = nil) {
-    if bytes == 0 || hasFailed { return }
+    if isSimulated && bytes > 0 { target.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
+    if bytes == 0 || skipsWork { return }
     makeCurrent()
     note(cuMemcpyDtoHAsync(target, source.address, bytes, (other ?? stream).handle), "copy \(bytes) bytes from \(name)")
     if other == nil { synchronize() }
@@ -96,14 +104,14 @@ extension CUDADevice {
 
   /// Copies within the GPU, on `on` (default: `stream`). The ranges must not overlap.
   public func copy(from source: DevicePointer, to target: DevicePointer, bytes: Int, on other: CUDAStream? = nil) {
-    if bytes == 0 || hasFailed { return }
+    if bytes == 0 || skipsWork { return }
     makeCurrent()
     note(cuMemcpyDtoDAsync(target.address, source.address, bytes, (other ?? stream).handle), "copy \(bytes) bytes on \(name)")
   }
 
   /// Sets every byte, on `stream`.
   public func fill(_ pointer: DevicePointer, byte: UInt8, bytes: Int) {
-    if bytes == 0 || hasFailed { return }
+    if bytes == 0 || skipsWork { return }
     makeCurrent()
     note(cuMemsetD8Async(pointer.address, byte, bytes, stream.handle), "fill \(bytes) bytes on \(name)")
   }

@@ -130,6 +130,36 @@ public final class CUDADevice: @unchecked Sendable {
     inStream = CUDAStream(handles[2], shared)
   }
 
+  /// A GPU that is not there: everything that is allocated on it is counted as on a real one, nothing is computed. The memory plan runs a
+  /// step on such a device, so what it says and what a run takes come from the same code.
+  /// - Parameters:
+  ///   - memory: bytes on the board.
+  ///   - ordinal: its number for `open`; at least 1000, so that it stays apart from real ones.
+  public static func simulated(
+    capability: (major: Int, minor: Int), memory: Int, multiprocessors: Int = 132, ordinal: Int
+  ) -> CUDADevice {
+    precondition(ordinal >= 1000, "simulated GPUs are numbered from 1000, not \(ordinal)")
+    let device = CUDADevice(simulating: capability, memory, multiprocessors, ordinal)
+    opened.withLock { $0[ordinal] = device }
+    return device
+  }
+
+  private init(simulating capability: (major: Int, minor: Int), _ memory: Int, _ multiprocessors: Int, _ ordinal: Int) {
+    self.ordinal = ordinal
+    name = "simulated sm_\(capability.major)\(capability.minor)"
+    self.capability = capability
+    architecture = CUDADevice.architecture(capability)
+    self.multiprocessors = multiprocessors
+    totalMemory = memory
+    sharedMemoryPerBlock = capability.major >= 9 ? 232_448 : capability.major == 8 ? 166_912 : 65_536
+    cacheBytes = 50 << 20
+    context = CUDAContext(nil, isSimulated: true)
+    pool = nil
+    stream = CUDAStream(nil, context)
+    outStream = CUDAStream(nil, context)
+    inStream = CUDAStream(nil, context)
+  }
+
   private static func name(_ number: Int32) -> String {
     var text = [CChar](repeating: 0, count: 256)
     guard cuDeviceGetName(&text, 255, number) == 0 else { return "unknown GPU" }
@@ -146,6 +176,12 @@ public final class CUDADevice: @unchecked Sendable {
   public func makeCurrent() { context.makeCurrent() }
 
   // MARK: errors
+
+  /// Whether there is no GPU behind it; see `simulated`.
+  public var isSimulated: Bool { context.isSimulated }
+
+  /// Whether work is left undone: after an error, and on a simulated GPU.
+  var skipsWork: Bool { context.skipsWork }
 
   /// Whether there was an error since the last `check`.
   public var hasFailed: Bool { context.hasFailed }
@@ -166,6 +202,7 @@ public final class CUDADevice: @unchecked Sendable {
 
   /// Waits for the work on all streams of the GPU.
   public func synchronizeAll() {
+    if isSimulated { return }
     makeCurrent()
     note(cuCtxSynchronize(), "finish the work on the GPU")
   }

@@ -24,7 +24,7 @@ public final class CUDAGraph: @unchecked Sendable {
 
   /// Queues all its work on `stream` (default: the device's). Does nothing after an error on the device.
   public func launch(on stream: CUDAStream? = nil) {
-    if device.hasFailed { return }
+    if device.skipsWork { return }
     device.makeCurrent()
     device.note(cuGraphLaunch(executable, (stream ?? device.stream).handle), "launch a graph of \(nodeCount) nodes")
   }

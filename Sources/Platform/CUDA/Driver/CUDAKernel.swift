@@ -57,7 +57,7 @@ public final class CUDAKernel: @unchecked Sendable {
     _ grid: (Int, Int, Int), _ block: (Int, Int, Int), _ shared: Int, _ stream: CUDAStream?,
     _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   ) {
-    if device.hasFailed { return }
+    if device.skipsWork { return }
     guard let function else { return device.fail(error ?? CUDAError(wanted: "launch \(name)", found: "it was not compiled")) }
     if grid.0 == 0 || grid.1 == 0 || grid.2 == 0 { return }
     device.makeCurrent()

@@ -20,29 +20,34 @@ public final class CUDAStream: @unchecked Sendable {
 
   /// Marks the present end of the queue.
   public func record(_ event: CUDAEvent) {
+    if context.isSimulated { return }
     context.makeCurrent()
     context.note(cuEventRecord(event.handle, handle), "record an event")
   }
 
   /// Work that is queued from now on waits for what was queued elsewhere before `event` was recorded.
   public func wait(_ event: CUDAEvent) {
+    if context.isSimulated { return }
     context.makeCurrent()
     context.note(cuStreamWaitEvent(handle, event.handle, 0), "wait for an event")
   }
 
   /// Waits until the queue is empty.
   public func synchronize() {
+    if context.isSimulated { return }
     context.makeCurrent()
     context.note(cuStreamSynchronize(handle), "finish the work on the GPU")
   }
 
   /// Whether the queue is empty. Does not wait.
   public var isIdle: Bool {
+    if context.isSimulated { return true }
     context.makeCurrent()
     return cuStreamQuery(handle) == 0
   }
 
   deinit {
+    if context.isSimulated { return }
     context.makeCurrent()
     _ = cuStreamDestroy(handle)
   }
@@ -55,26 +60,33 @@ public final class CUDAEvent: @unchecked Sendable {
 
   /// An event of `device`. Without `timing` it costs less and `elapsed` gives nothing.
   public init(on device: CUDADevice, timing: Bool = true) {
-    device.makeCurrent()
     var handle: UnsafeMutableRawPointer?
+    guard !device.isSimulated else {
+      (self.handle, context) = (nil, device.context)
+      return
+    }
+    device.makeCurrent()
     device.context.note(cuEventCreate(&handle, timing ? 0 : 2), "make an event")
     (self.handle, context) = (handle, device.context)
   }
 
   /// Waits for the work before the mark.
   public func synchronize() {
+    if context.isSimulated { return }
     context.makeCurrent()
     context.note(cuEventSynchronize(handle), "wait for an event")
   }
 
   /// Whether the work before the mark is done. Does not wait.
   public var isDone: Bool {
+    if context.isSimulated { return true }
     context.makeCurrent()
     return cuEventQuery(handle) == 0
   }
 
   /// Milliseconds between two marks, to about 0.5 µs. Waits for this one. 0 after an error.
   public func elapsed(since start: CUDAEvent) -> Float {
+    if context.isSimulated { return 0 }
     synchronize()
     var milliseconds: Float = 0
     context.note(cuEventElapsedTime(&milliseconds, start.handle, handle), "read the time between events")
@@ -82,6 +94,7 @@ public final class CUDAEvent: @unchecked Sendable {
   }
 
   deinit {
+    if context.isSimulated { return }
     context.makeCurrent()
     _ = cuEventDestroy(handle)
   }

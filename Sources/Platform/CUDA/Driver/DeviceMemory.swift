@@ -9,6 +9,7 @@ public final class DeviceMemory: Sendable {
     var parts = [Int](repeating: 0, count: MemoryPart.allCases.count)
     var peakParts = [Int](repeating: 0, count: MemoryPart.allCases.count)
     var cap = Int.max
+    var nextAddress: UInt64 = 1 << 40
   }
 
   private let state = Mutex(State())
@@ -36,6 +37,14 @@ public final class DeviceMemory: Sendable {
     state.withLock { state in
       state.peak = state.live
       copyParts(&state)
+    }
+  }
+
+  /// An address that no allocation has: of memory on a simulated GPU.
+  func nextSimulatedAddress(_ bytes: Int) -> UInt64 {
+    state.withLock { state in
+      defer { state.nextAddress += UInt64(bytes + 511) / 256 * 256 }
+      return state.nextAddress
     }
   }
 

@@ -48,6 +48,11 @@ public final class PinnedMemory: @unchecked Sendable {
       pool.pooled -= size
       return SendablePointer(pointer: found)
     }
+    if device.isSimulated {
+      // Nothing is read or written; the address is not used.
+      (pointer, isPinned) = (UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1), false)
+      return
+    }
     if let pooled {
       (pointer, isPinned) = (pooled.pointer, true)
       return

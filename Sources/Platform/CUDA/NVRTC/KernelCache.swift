@@ -71,6 +71,11 @@ final class KernelCache: @unchecked Sendable {
     let name = "\(function)"
     let key = "\(name) \(program)"
     if let kernel = state.kernels[key] { return kernel }
+    if device.isSimulated {
+      let kernel = CUDAKernel(nil, name: name, on: device)
+      state.kernels[key] = kernel
+      return kernel
+    }
     let module = state.modules[program] ?? load(source, options, on: device)
     state.modules[program] = module
     let kernel = kernel(name, in: module, source, on: device)
