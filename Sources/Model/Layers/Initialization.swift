@@ -23,9 +23,11 @@ public enum Initialization: Hashable, Sendable {
     return tensor
   }
 
-  /// The same on the GPU of `placement`, in its compute format, with numbers of its own.
-  func tensor(_ shape: Shape, _ random: Random, _ placement: Placement) -> Tensor {
-    let tensor = Tensor(uninitialized: shape, placement.computeType, part: .weights, on: placement.device)
+  /// The same on the GPU of `placement`, in its compute format unless told otherwise, with numbers of its own.
+  func tensor(
+    _ shape: Shape, _ random: Random, _ placement: Placement, _ dtype: DType? = nil, part: MemoryPart = .weights
+  ) -> Tensor {
+    let tensor = Tensor(uninitialized: shape, dtype ?? placement.computeType, part: part, on: placement.device)
     switch self {
     case .zeros: tensor.draw(.constant, scale: 0, random)
     case .ones: tensor.draw(.constant, scale: 0, offset: 1, random)

@@ -32,14 +32,22 @@ extension LoRAAdapter {
   /// A trainable adapter for a weight; without `start` it has only shapes.
   /// - Parameters:
   ///   - weight: `[out, in]` of a linear layer, `[vocabulary, dimension]` of an embedding.
+  ///   - placement: where random numbers are drawn.
   ///   - isDoRA: whether there is a magnitude; it starts as the lengths of the weight's rows (of an embedding's columns).
   public static func make(
-    path: String, weight: Parameter, isEmbedding: Bool, rank: Int, alpha: Double, scale: Float, dropout: Float, isDoRA: Bool, start: Start?
+    path: String, weight: Parameter, isEmbedding: Bool, rank: Int, alpha: Double, scale: Float, dropout: Float, isDoRA: Bool, start: Start?,
+    placement: Placement = Placement()
   ) -> LoRAAdapter {
     let names = isEmbedding ? AdapterNames.embedding : .linear
     let (inputs, outputs) = isEmbedding ? (weight.shape[0], weight.shape[1]) : (weight.shape[1], weight.shape[0])
     func parameter(_ name: String, _ shape: Shape, _ initial: Initialization?) -> Parameter {
-      let value = start.flatMap { start in initial.map { $0.tensor(shape, start.random, part: .adapter) } }
+      let value = start.flatMap { start in
+        initial.map { initial in
+          placement.drawsOnDevice
+            ? initial.tensor(shape, start.random, placement, .float32, part: .adapter)
+            : initial.tensor(shape, start.random, part: .adapter)
+        }
+      }
       let parameter = Parameter(name: path + "." + name, shape: shape, value: value)
       parameter.makeTrainable()
       return parameter

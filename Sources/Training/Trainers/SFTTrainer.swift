@@ -1,3 +1,4 @@
+import SwiftletLayers
 import SwiftletModels
 import SwiftletOptimizers
 import SwiftletTensorCore
@@ -42,6 +43,8 @@ public final class SFTTrainer {
   public var totalSteps: Int { StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle).totalSteps }
 
   /// Bytes that training will need at its peak. Allocates nothing.
+  ///
+  /// On a GPU use `memoryPlan(simulating:)`, which is exact.
   public func memoryPlan() -> MemoryPlan {
     let longest = (rows + heldOut).reduce(0) { max($0, $1.ids.count) }
     let window = max(1, min(rows.count, recipe.plan.batchSize * recipe.plan.accumulation))
@@ -49,6 +52,12 @@ public final class SFTTrainer {
       longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA)
     let tokens = longest >= limit ? longest : min(limit, longest * window)
     return MemoryPlan(model, recipe, tokens: tokens, passes: max(1, longest * window / max(1, tokens))) { _ in .float32 }
+  }
+
+  /// The bytes that training will need at its peak on a GPU: the largest steps run on a simulated one.
+  /// - Parameter make: makes the same model, with what is to be trained trainable, at the place it is given.
+  public func memoryPlan(on gpu: PlannedGPU, simulating make: (Placement) throws -> CausalLM) throws -> MemoryPlan {
+    try MemoryPlan(recipe, on: gpu, rows: rows, make: make)
   }
 
   /// One optimizer step; nil after the last.

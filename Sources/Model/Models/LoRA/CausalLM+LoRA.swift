@@ -59,7 +59,8 @@ extension CausalLM {
     let start = weight.isMaterialized ? LoRAAdapter.Start(lora.start(module, rank: rank), random) : nil
     let adapter = LoRAAdapter.make(
       path: module.path, weight: weight, isEmbedding: module is Embedding, rank: rank, alpha: alpha,
-      scale: matcher.scale(rank: rank, alpha: alpha), dropout: lora.dropout, isDoRA: lora.useDoRA, start: start)
+      scale: matcher.scale(rank: rank, alpha: alpha), dropout: lora.dropout, isDoRA: lora.useDoRA, start: start,
+      placement: placement)
     adapter.parameters.forEach { $0.move(to: placement.device, computing: placement.computeType) }
     (module as? Linear)?.adapter = adapter
     (module as? Embedding)?.adapter = adapter

@@ -154,6 +154,7 @@ public struct ModelBench: Sendable {
       return TokenRow(ids: ids, labels: ids)
     }
     let trainer = SFTTrainer(model, on: rows, recipe: recipe)
+    let planned = try options.device.isCUDA ? trainer.memoryPlan(on: PlannedGPU(options.device.gpu)) { try simulated(recipe, $0) } : nil
     resetPeak()
     var times: [Double] = []
     let clock = ContinuousClock()
@@ -165,7 +166,20 @@ public struct ModelBench: Sendable {
       note("step \(metrics.step)  loss \(Text.fixed(metrics.loss, 4))  \(Text.fixed(times[times.count - 1], 4)) s")
     }
     let median = times.dropFirst(warmUp).sorted()[options.steps / 2]
-    return result("train", tokens: options.batch * options.length, seconds: median)
+    return result("train", tokens: options.batch * options.length, seconds: median, planned: planned?.peakBytes)
+  }
+
+  /// The model that `train` trains, made on a simulated GPU.
+  private func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
+    var placement = placement
+    (placement.computeType, placement.quantization) = (model.placement.computeType, model.placement.quantization)
+    let copy = try ModelRegistry.make(config: model.config, source: .random(seed: 1), placement: placement)
+    if options.isFull {
+      copy.makeAllTrainable()
+    } else {
+      try copy.add(LoRA(rank: options.rank, alpha: Double(2 * options.rank)))
+    }
+    return copy
   }
 
   /// Greedy generation for `batch` prompts at once: the prompts' rate, then that of the generated tokens.

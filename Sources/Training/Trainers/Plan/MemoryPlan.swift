@@ -21,12 +21,17 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
   public var cache = 0
   /// The program itself, its data, and blocks kept for reuse.
   public var reserve = 0
+  /// Pinned host memory beside a GPU's; not part of the peak.
+  public var host = 0
   /// Memory that the machine can give.
   public var available = 0
   /// Tokens of the largest pass through the model.
   public var tokens = 0
   /// What to change where it does not fit, best first; empty where it fits.
   public var advice: [String] = []
+
+  /// Nothing yet.
+  init() {}
 
   /// Sum of all parts.
   public var peakBytes: Int { weights + adapter + gradients + optimizer + activations + cache + reserve }
@@ -45,7 +50,7 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
     .object(
       JSONObject([
         ("peak_bytes", .int(peakBytes)), ("parts", .object(JSONObject(parts.map { ($0.0, .int($0.1)) }))), ("fits", .bool(fits)),
-        ("available_bytes", .int(available)), ("tokens", .int(tokens)), ("advice", .array(advice.map { .string($0) })),
+        ("available_bytes", .int(available)), ("host_bytes", .int(host)), ("tokens", .int(tokens)), ("advice", .array(advice.map { .string($0) })),
       ]))
   }
 
@@ -53,6 +58,7 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     var lines = parts.map { name, bytes in name + String(repeating: " ", count: 14 - name.count) + Text.bytes(bytes) }
     lines.append("peak          " + Text.bytes(peakBytes) + " of " + Text.bytes(available) + (fits ? "  fits" : "  does not fit"))
+    if host > 0 { lines.append("beside it, pinned host memory " + Text.bytes(host)) }
     lines.append("(largest pass: \(Text.grouped(tokens)) tokens)")
     return (lines + advice.map { "try: " + $0 }).joined(separator: "\n")
   }

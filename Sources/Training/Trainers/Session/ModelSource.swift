@@ -1,5 +1,6 @@
 import SwiftletCheckpoints
 import SwiftletFormats
+import SwiftletLayers
 import SwiftletModels
 import SwiftletTensorCore
 
@@ -63,6 +64,18 @@ struct ModelSource {
     if let folder { return try ModelLoader.load(folder, as: recipe.model.weights, on: device) }
     return try ModelRegistry.make(
       config: config, source: .random(seed: seed), placement: recipe.model.weights.placement(on: device, stored: .float32))
+  }
+
+  /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
+  func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
+    let model = try ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement)
+    guard let adapter = recipe.adapter else {
+      model.makeAllTrainable()
+      return model
+    }
+    let lora = try adapter.start.map { try AdapterFile.config($0).lora } ?? adapter.lora
+    if let lora { try model.add(lora) }
+    return model
   }
 
   /// The same model from shapes only, adapter and all.

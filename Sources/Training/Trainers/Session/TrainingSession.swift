@@ -58,6 +58,7 @@ public final class TrainingSession {
     source = try ModelSource(chosen, on: surroundings.device, resolve: surroundings.resolveModel)
     data = try PreparedData(chosen, source, run)
     let checkpoint = resume == nil ? nil : try folder.newestGood { run.warn($0) }
+    try TrainingSession.checkMemory(chosen, source, data, surroundings.device)
     let model = try source.model(chosen, checkpoint: checkpoint.map(folder.checkpoint))
     try data.check(vocabulary: model.vocabularySize)
     loop = TrainingLoop(model, rows: data.rows, heldOut: data.heldOut, chosen)
@@ -71,6 +72,14 @@ public final class TrainingSession {
     try record.write(to: folder)
     try checkDisk()
     announce()
+  }
+
+  /// Refuses a run that does not fit on its GPU before any weight is loaded.
+  private static func checkMemory(_ recipe: Recipe, _ source: ModelSource, _ data: PreparedData, _ device: Device) throws {
+    guard device.isCUDA else { return }
+    let plan = try MemoryPlan(recipe, on: PlannedGPU(device.gpu), rows: data.rows) { try source.simulated(recipe, $0) }
+    guard !plan.fits else { return }
+    throw TrainingError("this run does not fit on \(device.gpu.name)\n\(plan)")
   }
 
   /// A folder without a run in it.

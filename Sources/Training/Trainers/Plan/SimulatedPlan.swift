@@ -1,0 +1,151 @@
+import SwiftletCPU
+import SwiftletCUDA
+import SwiftletLayers
+import SwiftletModels
+import SwiftletTensorCore
+import SwiftletTracking
+import Synchronization
+
+/// The GPU that a plan is made for.
+public struct PlannedGPU: Hashable, Sendable {
+  /// Major and minor number of the compute capability.
+  public var capability: (major: Int, minor: Int) { (major, minor) }
+  private let major: Int
+  private let minor: Int
+  /// Bytes that tensors may take.
+  public let bytes: Int
+  /// Multiprocessors.
+  public let multiprocessors: Int
+
+  /// A GPU that need not be there.
+  public init(capability: (major: Int, minor: Int), bytes: Int, multiprocessors: Int = 132) {
+    (major, minor) = capability
+    self.bytes = bytes
+    self.multiprocessors = multiprocessors
+  }
+
+  /// A GPU that is there, with the memory that is free on it now and that a cap leaves.
+  public init(_ gpu: CUDADevice) {
+    let free = gpu.availableMemory.free + gpu.memory.liveBytes
+    self.init(capability: gpu.capability, bytes: min(free, gpu.memory.cap ?? .max), multiprocessors: gpu.multiprocessors)
+  }
+}
+
+/// A training step on a GPU that is not there: the very code of a run, with allocations counted and nothing computed. What the plan says and
+/// what the run takes are therefore the same number, to the byte.
+struct SimulatedPlan {
+  private static let nextOrdinal = Mutex(1000)
+
+  /// Bytes of each part at the moment of the peak.
+  let parts: [MemoryPart: Int]
+  let peakBytes: Int
+  /// Bytes of pinned host memory.
+  let hostBytes: Int
+
+  /// - Parameters:
+  ///   - windows: rows of the steps to try, those that need most.
+  ///   - make: makes the model, with what is to be trained trainable, at the place it is given.
+  init(_ gpu: PlannedGPU, _ recipe: Recipe, windows: [[TokenRow]], make: (Placement) throws -> CausalLM) throws {
+    let ordinal = SimulatedPlan.nextOrdinal.withLock { next in
+      defer { next += 1 }
+      return next
+    }
+    let device = CUDADevice.simulated(
+      capability: gpu.capability, memory: gpu.bytes, multiprocessors: gpu.multiprocessors, ordinal: ordinal)
+    var placement = recipe.model.weights.placement(on: .cuda(ordinal))
+    placement.drawsOnDevice = true
+    let model = try make(placement)
+    var steps = recipe
+    steps.data.shuffle = false
+    steps.plan.epochs = nil
+    steps.plan.steps = windows.count + 1
+    // The first window once more: what the first step leaves behind lies beside the second.
+    let rows = (windows + windows.prefix(1)).flatMap { $0 }
+    let loop = TrainingLoop(model, rows: rows, heldOut: [], steps)
+    while !loop.isDone { _ = try loop.step() }
+    try device.check()
+    parts = device.memory.peakParts
+    peakBytes = device.memory.peakBytes
+    hostBytes = PinnedMemory.peakBytes
+  }
+}
+
+extension MemoryPlan {
+  /// A plan from a simulated run.
+  init(_ simulated: SimulatedPlan, available: Int, tokens: Int) {
+    self.init()
+    weights = simulated.parts[.weights] ?? 0
+    adapter = simulated.parts[.adapter] ?? 0
+    gradients = simulated.parts[.gradients] ?? 0
+    optimizer = simulated.parts[.optimizer] ?? 0
+    activations = (simulated.parts[.activations] ?? 0) + (simulated.parts[.workspace] ?? 0)
+    cache = simulated.parts[.cache] ?? 0
+    host = simulated.hostBytes
+    self.available = available
+    self.tokens = tokens
+  }
+
+  /// The plan of a recipe on a GPU: the steps that need most are run on a simulated one.
+  /// - Throws: where recipe, model or data cannot be used.
+  public init(_ recipe: Recipe, on gpu: PlannedGPU, resolveModel: (String) throws -> String = { $0 }) throws {
+    let source = try ModelSource(recipe, resolve: resolveModel)
+    let rows: [TokenRow]
+    if let path = recipe.data.path, RunFiles.exists(path) {
+      rows = try PreparedData(recipe, source, .init()).rows
+    } else {
+      let longest = try recipe.model.contextLength ?? min(source.contextLength(recipe), 2048)
+      let ids = [Int32](repeating: 0, count: longest)
+      rows = Array(repeating: TokenRow(ids: ids, labels: ids), count: recipe.plan.batchSize * recipe.plan.accumulation)
+    }
+    try self.init(recipe, on: gpu, rows: rows) { try source.simulated(recipe, $0) }
+  }
+
+  /// The same for rows and a model at hand.
+  init(_ recipe: Recipe, on gpu: PlannedGPU, rows: [TokenRow], make: (Placement) throws -> CausalLM) throws {
+    let windows = MemoryPlan.largestWindows(recipe, rows)
+    let tokens = windows.first?.reduce(0) { $0 + $1.ids.count } ?? 0
+    self.init(try SimulatedPlan(gpu, recipe, windows: windows, make: make), available: gpu.bytes, tokens: tokens)
+    if fits { return }
+    for (name, change) in MemoryPlan.savings(recipe) {
+      let changed = try SimulatedPlan(gpu, change, windows: Array(windows.prefix(1)), make: make)
+      if changed.peakBytes < peakBytes { advice.append("\(name) (saves \(Text.bytes(peakBytes - changed.peakBytes)))") }
+    }
+  }
+
+  /// The steps' rows that need most, at most three: by tokens of their largest group, of which attention and logits grow.
+  private static func largestWindows(_ recipe: Recipe, _ rows: [TokenRow]) -> [[TokenRow]] {
+    let plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
+    let order = RowOrder(plan)
+    let candidates = (0..<min(plan.totalSteps, 20_000)).map { order.rows(step: $0) }
+    let longest = candidates.sorted { a, b in tokens(a, rows) > tokens(b, rows) }
+    // A window has as many rows as the plan says, or the steps of the simulation would not begin where windows do.
+    return longest.lazy.filter { $0.count == min(plan.window, rows.count) }.prefix(3).map { $0.map { rows[$0] } }
+  }
+
+  private static func tokens(_ window: [Int], _ rows: [TokenRow]) -> Int { window.reduce(0) { $0 + rows[$1].ids.count } }
+
+  private static func savings(_ recipe: Recipe) -> [(String, Recipe)] {
+    var options: [(String, Recipe)] = []
+    func add(_ name: String, _ change: (inout Recipe) -> Void) {
+      var changed = recipe
+      change(&changed)
+      options.append((name, changed))
+    }
+    if recipe.memory.checkpoint == .none { add("memory.checkpoint: everyBlock") { $0.memory.checkpoint = .everyBlock } }
+    if recipe.memory.offload == .none {
+      add("memory: {checkpoint: everyBlock, offload: host}") {
+        $0.memory.checkpoint = .everyBlock
+        $0.memory.offload = .host
+      }
+    }
+    if case .adamW = recipe.optimizer { add("optimizer: adamW8bit") { $0.optimizer = .adamW8bit($0.optimizer.options) } }
+    if recipe.plan.batchSize > 1 {
+      add("plan: {batchSize: 1, accumulation: \(recipe.plan.batchSize * recipe.plan.accumulation)}") {
+        $0.plan.accumulation *= $0.plan.batchSize
+        $0.plan.batchSize = 1
+      }
+    }
+    if recipe.model.weights.quantization == nil, recipe.adapter != nil { add("model.weights: nf4") { $0.model.weights = .nf4 } }
+    return options
+  }
+}
