@@ -1,37 +1,42 @@
 // Cross entropy over rows of logits, which their gradients replace.
 //
-// token_loss: a thread block takes a row and reads it twice: first the maximum and the sum of exponentials in one pass, then exponentials
-// again, now as gradients, written over the logits. With one block of 1024 threads on a multiprocessor all rows under way (256 kB each at
-// 128,256 logits) fit in the second-level cache together, so that memory sees each logit read once and written once: 4 bytes of bf16.
+// token_loss: a thread block takes a row and goes over it twice: first the maximum and the sum of exponentials in one pass, then exponentials
+// again, now as gradients, written over the logits. Between the passes the row waits on the multiprocessor, the first KEPT packs of each
+// thread in registers, then as much as fits in shared memory, so that memory sees each logit read once and written once: 4 bytes of bf16,
+// up to some 149,000 logits; what is beyond is read twice.
 #include "numbers.cuh"
 
 #ifndef GROUP
 #define GROUP 1024
 #endif
-// Packs that a thread loads before it works on the first.
+// Packs that a thread loads before it works on the first, and packs that it keeps in registers.
 #ifndef UNROLL
-#define UNROLL 3
+#define UNROLL 2
+#endif
+#ifndef KEPT
+#define KEPT 4
 #endif
 
 #ifdef TOKEN_LOSS
-// exp, logarithm and tanh by the special function unit: errors of some 2⁻²², far below those of 16-bit logits; float32 logits take the
-// exact ones.
-template <class N> struct Fast {
-  static __device__ __forceinline__ float exponential(float x) { return exp2f_fast(x * 1.4426950408889634f); }
-  static __device__ __forceinline__ float exp2f_fast(float x) {
+// Logits are counted in units of ln 2, so that an exponential is one instruction of the special function unit (error some 2⁻²², far below
+// that of 16-bit logits); float32 logits are left as they are and take the exact functions.
+template <class N> struct Unit {
+  static constexpr float size = 1.4426950408889634f;
+  static __device__ __forceinline__ float exponential(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
   }
 };
-template <> struct Fast<float> {
+template <> struct Unit<float> {
+  static constexpr float size = 1.f;
   static __device__ __forceinline__ float exponential(float x) { return expf(x); }
 };
 
-// A logit as the loss sees it.
+// A logit as the loss sees it, in units. `scale` includes the unit where there is no cap.
 __device__ __forceinline__ float transformed(float raw, float scale, float cap) {
 #if CAP
-  return cap * tanhf(raw * scale / cap);
+  return cap * Unit<T>::size * tanhf(raw * scale / cap);
 #else
   return raw * scale;
 #endif
@@ -40,8 +45,8 @@ __device__ __forceinline__ float transformed(float raw, float scale, float cap) 
 // maximum and Σ exp(z − maximum) of two parts, joined.
 __device__ __forceinline__ void join(float &most, float &total, float other_most, float other_total) {
   const float top = fmaxf(most, other_most);
-  total = (most == top ? total : total * Fast<T>::exponential(most - top)) +
-          (other_most == top ? other_total : other_total * Fast<T>::exponential(other_most - top));
+  total = (most == top ? total : total * Unit<T>::exponential(most - top)) +
+          (other_most == top ? other_total : other_total * Unit<T>::exponential(other_most - top));
   most = top;
 }
 
@@ -52,42 +57,59 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
     const int *__restrict__ places,    // [rows]: row of the stream; null: the row itself
     const float *__restrict__ seeds,   // by `places`: factors on the gradients; null: ones
     float loss_factor, float seed_factor, uint32 columns, int64 stride, float scale, float cap, float smoothing, float z_loss,
-    uint32 dynamic, uint32 gradient) {
+    uint32 dynamic, uint32 gradient,
+    uint32 cached /* packs of a row that wait in registers or dynamic shared memory, at least KEPT · GROUP */) {
   constexpr int N = Pack<T>::count;
+  constexpr float unit = Unit<T>::size;
+  const float factor_of_raw = CAP ? scale : scale * unit;
   const int place = places ? places[blockIdx.x] : int(blockIdx.x);
   const int target = targets[place];
   T *const row = logits + int64(blockIdx.x) * stride;
-  const uint32 whole = columns / N * N;
+  const uint32 packs = columns / N, whole = packs * N;
+  extern __shared__ uint4 dynamic_memory[];
+  Pack<T> *const shared_row = reinterpret_cast<Pack<T> *>(dynamic_memory);
   __shared__ float maxima[GROUP / 32], totals[GROUP / 32], sums[GROUP / 32];
 
   float most = -__int_as_float(0x7f800000), total = 0, sum = 0;
-  for (uint32 base = threadIdx.x * N; base < whole; base += GROUP * N * UNROLL) {
-    Pack<T> packs[UNROLL];
+  const auto take = [&](const Pack<T> &pack) {
+    float z[N], top = most;
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+      z[k] = transformed(to_float(pack.v[k]), factor_of_raw, cap);
+      top = fmaxf(top, z[k]);
+#if SMOOTH
+      sum += z[k];
+#endif
+    }
+    if (top > most) {
+      total *= Unit<T>::exponential(most - top);
+      most = top;
+    }
+#pragma unroll
+    for (int k = 0; k < N; k++) total += Unit<T>::exponential(z[k] - most);
+  };
+  Pack<T> kept[KEPT];
+#pragma unroll
+  for (int u = 0; u < KEPT; u++)
+    if (threadIdx.x + u * GROUP < packs) kept[u] = load_pack(row + (threadIdx.x + u * GROUP) * N);
+#pragma unroll
+  for (int u = 0; u < KEPT; u++)
+    if (threadIdx.x + u * GROUP < packs) take(kept[u]);
+  for (uint32 base = KEPT * GROUP + threadIdx.x; base < packs; base += GROUP * UNROLL) {
+    Pack<T> pack[UNROLL];
 #pragma unroll
     for (int u = 0; u < UNROLL; u++)
-      if (base + u * GROUP * N < whole) packs[u] = load_pack(row + base + u * GROUP * N);
+      if (base + u * GROUP < packs) pack[u] = load_pack(row + (base + u * GROUP) * N);
 #pragma unroll
     for (int u = 0; u < UNROLL; u++) {
-      if (base + u * GROUP * N >= whole) break;
-      float z[N], top = most;
-#pragma unroll
-      for (int k = 0; k < N; k++) {
-        z[k] = transformed(to_float(packs[u].v[k]), scale, cap);
-        top = fmaxf(top, z[k]);
-#if SMOOTH
-        sum += z[k];
-#endif
-      }
-      if (top > most) {
-        total *= Fast<T>::exponential(most - top);
-        most = top;
-      }
-#pragma unroll
-      for (int k = 0; k < N; k++) total += Fast<T>::exponential(z[k] - most);
+      const uint32 p = base + u * GROUP;
+      if (p >= packs) break;
+      if (p < cached) shared_row[p - KEPT * GROUP] = pack[u];
+      take(pack[u]);
     }
   }
   for (uint32 j = whole + threadIdx.x; j < columns; j += GROUP) {
-    const float z = transformed(to_float(row[j]), scale, cap);
+    const float z = transformed(to_float(row[j]), factor_of_raw, cap);
     sum += z;
     join(most, total, z, 1.f);
   }
@@ -102,7 +124,7 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
     totals[threadIdx.x / 32] = total;
     sums[threadIdx.x / 32] = sum;
   }
-  const float at_target = target >= 0 ? transformed(to_float(row[target]), scale, cap) : 0.f;
+  const float at_target = target >= 0 ? transformed(to_float(row[target]), factor_of_raw, cap) : 0.f;
   __syncthreads();
   most = maxima[0], total = totals[0], sum = sums[0];
 #pragma unroll 4
@@ -111,19 +133,19 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
     sum += sums[i];
   }
 
-  const float log_sum = most + logf(total);
-  const float log_probability = at_target - log_sum;
+  const float log_total = most + unit * logf(total), log_sum = log_total / unit;
+  const float log_probability = (at_target - log_total) / unit;
   const float weight = dynamic ? expf(log_probability) : 1.f;
   if (threadIdx.x == 0) {
     float loss = -log_probability;
 #if SMOOTH
-    loss = (1.f - smoothing) * loss + smoothing * (log_sum - sum / float(columns));
+    loss = (1.f - smoothing) * loss + smoothing * (log_sum - sum / (unit * float(columns)));
 #endif
     losses[place] = target < 0 ? 0.f : loss_factor * (weight * loss + z_loss * log_sum * log_sum);
   }
   if (!gradient) return;
 
-  const float seed = target < 0 ? 0.f : seed_factor * (seeds ? seeds[place] : 1.f);
+  const float seed = target < 0 ? 0.f : seed_factor * (seeds ? seeds[place] : 1.f) * scale;
   const float factor = seed * (weight + 2.f * z_loss * log_sum);
   const float hit = seed * weight * (1.f - smoothing);
 #if SMOOTH
@@ -131,37 +153,33 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
 #endif
   // Of the raw logit, from the transformed one. A row without a target may hold anything: its gradient is zero all the same.
   const auto gradient_of = [=](float z, float hit) {
-    float g = factor * Fast<T>::exponential(z - log_sum) - hit;
+    float g = factor * Unit<T>::exponential(z - log_total) - hit;
 #if SMOOTH
     g -= share;
 #endif
 #if CAP
-    g *= 1.f - (z / cap) * (z / cap);
+    g *= 1.f - (z / (cap * unit)) * (z / (cap * unit));
 #endif
-    return seed == 0.f ? 0.f : g * scale;
+    return seed == 0.f ? 0.f : g;
   };
-  for (uint32 base = threadIdx.x * N; base < whole; base += GROUP * N * UNROLL) {
-    Pack<T> packs[UNROLL];
+  const auto put = [&](Pack<T> pack, uint32 p) {
 #pragma unroll
-    for (int u = 0; u < UNROLL; u++)
-      if (base + u * GROUP * N < whole) packs[u] = load_pack(row + base + u * GROUP * N);
+    for (int k = 0; k < N; k++) pack.v[k] = from_float<T>(gradient_of(transformed(to_float(pack.v[k]), factor_of_raw, cap), 0.f));
+    // The target's own number is put right by the thread that holds it, from its float32 value.
+    if (uint32(target) / N == p) {
 #pragma unroll
-    for (int u = 0; u < UNROLL; u++) {
-      const uint32 j = base + u * GROUP * N;
-      if (j >= whole) break;
-#pragma unroll
-      for (int k = 0; k < N; k++) packs[u].v[k] = from_float<T>(gradient_of(transformed(to_float(packs[u].v[k]), scale, cap), 0.f));
-      // The target's own number is put right by the thread that holds it, from its float32 value.
-      if (uint32(target) - j < N) {
-#pragma unroll
-        for (int k = 0; k < N; k++)
-          if (uint32(target) == j + k) packs[u].v[k] = from_float<T>(gradient_of(at_target, hit));
-      }
-      store_pack(row + j, packs[u]);
+      for (int k = 0; k < N; k++)
+        if (uint32(target) == p * N + k) pack.v[k] = from_float<T>(gradient_of(at_target, hit));
     }
-  }
+    store_pack(row + p * N, pack);
+  };
+#pragma unroll
+  for (int u = 0; u < KEPT; u++)
+    if (threadIdx.x + u * GROUP < packs) put(kept[u], threadIdx.x + u * GROUP);
+#pragma unroll UNROLL
+  for (uint32 p = KEPT * GROUP + threadIdx.x; p < packs; p += GROUP) put(p < cached ? shared_row[p - KEPT * GROUP] : load_pack(row + p * N), p);
   for (uint32 j = whole + threadIdx.x; j < columns; j += GROUP) {
-    const float z = transformed(to_float(row[j]), scale, cap);
+    const float z = transformed(to_float(row[j]), factor_of_raw, cap);
     row[j] = from_float<T>(gradient_of(z, uint32(target) == j ? hit : 0.f));
   }
 }

@@ -20,6 +20,7 @@ extension QuantizedMatrix {
       "rows \(rows) of a matrix \(shape) do not go into \(target.shape) \(target.dtype)")
     if let rowScale { precondition(rowScale.count == outputs && rowScale.dtype == .float32, "row factors \(rowScale.shape) for \(shape)") }
     if rows.isEmpty || inputs == 0 { return }
+    if device.isCUDA { return dequantizeOnGPU(rows, target, rowScale) }
     if format.isFourBit { fourBit(rows, target, rowScale) } else { eightBit(rows, target, rowScale) }
   }
 
@@ -27,7 +28,7 @@ extension QuantizedMatrix {
   public func dequantized(rows: Range<Int>? = nil, _ dtype: DType = .float32, rowScale: Tensor? = nil, part: MemoryPart = .workspace)
     -> Tensor
   {
-    let result = Tensor(uninitialized: [(rows ?? 0..<outputs).count, inputs], dtype, part: part)
+    let result = Tensor(uninitialized: [(rows ?? 0..<outputs).count, inputs], dtype, part: part, on: device)
     dequantize(rows: rows, into: result, rowScale: rowScale)
     return result
   }

@@ -249,9 +249,10 @@ __device__ __forceinline__ float from_code(uint8 code) {
 #if FORMAT == 0
   return float(static_cast<signed char>(code));
 #else
+  // Below 2⁻⁶ steps are even.
   const uint32 size = code & 0x7f, sign = uint32(code & 0x80) << 24;
-  const float number = __uint_as_float(__float_as_uint(__fmul_rn(__uint_as_float(size << 20), 0x1p120f)) | sign);
-  return size == 0x7f ? __uint_as_float(0x7fc00000u) : number;
+  const float number = size < 8 ? float(size) * 0x1p-9f : __uint_as_float((size << 20) + 0x3c000000u);
+  return size == 0x7f ? __uint_as_float(0x7fc00000u) : __uint_as_float(__float_as_uint(number) | sign);
 #endif
 }
 __device__ __forceinline__ float scaled(float x, float scale) {

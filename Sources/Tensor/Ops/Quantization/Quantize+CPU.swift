@@ -3,7 +3,8 @@ import SwiftletCPU
 import SwiftletTensorCore
 
 extension QuantizedMatrix {
-  /// Codes a matrix of floating-point numbers, bit for bit as bitsandbytes does on the CPU.
+  /// Codes a matrix of floating-point numbers, bit for bit as bitsandbytes does on the CPU; where the numbers are
+  /// on a GPU, there, with the same bits.
   ///
   /// - Parameters:
   ///   - matrix: [out, in], float32, bfloat16 or float16; it may be a view of a file.
@@ -14,6 +15,10 @@ extension QuantizedMatrix {
   /// `round(x · (127 / absmax))`. fp8: `x / scale` to nearest, scale = absmax / 448. A scale is NaN where a number is.
   public init(quantizing matrix: Tensor, _ format: QuantizationFormat, blockSize: Int = 64, doubleQuantized: Bool = true) {
     precondition(matrix.shape.rank == 2 && matrix.dtype.isFloat, "a matrix of numbers is wanted, not \(matrix.shape) \(matrix.dtype)")
+    if matrix.device.isCUDA {
+      self.init(quantizingOnGPU: matrix, format, blockSize: blockSize, doubleQuantized: doubleQuantized)
+      return
+    }
     switch format {
     case .nf4, .fp4: self.init(fourBit: matrix, format, blockSize, doubleQuantized)
     case .int8, .fp8: self.init(rowsOf: matrix, format)
