@@ -51,6 +51,31 @@ static const unsigned char Initialization_cu[] = {
 static const unsigned char DoRA_cu[] = {
 #embed "../Ops/LoRALinear/DoRA.cu"
 }; // DoRA.cu
+};
+static const unsigned char mma_cuh[] = {
+#embed "../Ops/Common/mma.cuh"
+};
+static const unsigned char hopper_cuh[] = {
+#embed "../Ops/Common/hopper.cuh"
+};
+static const unsigned char attention_cuh[] = {
+#embed "../Ops/Attention/attention.cuh"
+};
+static const unsigned char Attention_cu[] = {
+#embed "../Ops/Attention/Attention.cu"
+};
+static const unsigned char AttentionMMA_cu[] = {
+#embed "../Ops/Attention/AttentionMMA.cu"
+};
+static const unsigned char AttentionRows_cu[] = {
+#embed "../Ops/Attention/AttentionRows.cu"
+};
+static const unsigned char AttentionHopper_cu[] = {
+#embed "../Ops/Attention/AttentionHopper.cu"
+};
+static const unsigned char AttentionHopperBackward_cu[] = {
+#embed "../Ops/Attention/AttentionHopperBackward.cu"
+};
 
 #define ROW(name, text) {name, text, sizeof(text)}
 static const swiftlet_kernel_file files[] = {
@@ -70,6 +95,14 @@ static const swiftlet_kernel_file files[] = {
     ROW("Optimizers.cu", Optimizers_cu),
     ROW("Initialization.cu", Initialization_cu),
     ROW("DoRA.cu", DoRA_cu),
+    ROW("mma.cuh", mma_cuh),
+    ROW("hopper.cuh", hopper_cuh),
+    ROW("attention.cuh", attention_cuh),
+    ROW("Attention.cu", Attention_cu),
+    ROW("AttentionMMA.cu", AttentionMMA_cu),
+    ROW("AttentionRows.cu", AttentionRows_cu),
+    ROW("AttentionHopper.cu", AttentionHopper_cu),
+    ROW("AttentionHopperBackward.cu", AttentionHopperBackward_cu),
 };
 
 const swiftlet_kernel_file *swiftlet_kernel_file_at(size_t index) { return &files[index]; }

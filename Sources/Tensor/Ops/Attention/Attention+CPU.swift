@@ -60,6 +60,14 @@ struct AttentionPlan {
     return stride(from: start, to: visible(last, in: sequence).upperBound, by: Self.keyBlock)
   }
 
+  /// The output and, for each query and head, the log-sum of exponentials [queries, heads].
+  func forward(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ sinks: Tensor?) -> (output: Tensor, logSums: Tensor) {
+    let output = Tensor(uninitialized: [layout.queries, outputWidth])
+    let logSums = Tensor(uninitialized: [layout.queries, options.heads])
+    forward(q.pointer, slices(k, v), sinks?.float32, into: output.pointer, logSums.pointer)
+    return (output, logSums)
+  }
+
   func forward(
     _ q: UnsafePointer<Float>, _ slices: [AttentionSlice], _ sinks: Tensor?, into y: UnsafeMutablePointer<Float>,
     _ logSums: UnsafeMutablePointer<Float>

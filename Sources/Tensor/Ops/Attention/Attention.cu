@@ -64,13 +64,14 @@ __device__ __forceinline__ float slope(float score, float scale, float cap) {
 #endif
 }
 
-// out [tokens, heads·DV], sums [heads, tokens]: log-sums; q [tokens, heads·D], k, v; sinks [heads] or null; grid (tiles, heads).
+// out [tokens, heads·DV], sums [heads, tokens]: log-sums; q [tokens, heads·D], k, v; sinks [heads] or null; tiles or null: then all tokens are one
+// sequence with `keys_of_one` keys. Grid (tiles, heads).
 extern "C" __global__ void __launch_bounds__(WARPS * 32) attention_forward(
     T *out, float *sums, const T *q, const T *k, const T *v, const float *sinks, const QueryTile *tiles, int out_stride, int q_stride,
-    int k_stride, int v_stride, int tokens, int group, int causal, int window, float scale, float cap) {
+    int k_stride, int v_stride, int tokens, int keys_of_one, int group, int causal, int window, float scale, float cap) {
   extern __shared__ float memory[];
   float *queries = memory, *others = memory + TILE * D;
-  const QueryTile tile = tiles[blockIdx.x];
+  const QueryTile tile = tile_of(tiles, blockIdx.x, TILE, tokens, keys_of_one);
   const int head = blockIdx.y, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   load<D>(queries, D, q + int64(tile.row) * q_stride + head * D, q_stride, tile.count, TILE);
   k += int64(tile.keyRow) * k_stride + head / group * D;
@@ -117,30 +118,6 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) attention_forward(
       if (c * 32 + lane < DV) out[int64(tile.row + row) * out_stride + head * DV + c * 32 + lane] = from_float<T>(o[r][c] * factor);
     if (lane == 0) sums[int64(head) * tokens + tile.row + row] = top[r] + logf(total[r]);
   }
-}
-
-// pulls [heads, tokens] = Σ dy·y per row and head. A warp a row and head; grid ⌈tokens·heads / 8⌉.
-extern "C" __global__ void __launch_bounds__(256)
-    attention_pulls(float *pulls, const T *out, const T *gradient, int out_stride, int gradient_stride, int tokens, int heads) {
-  const int64 index = int64(blockIdx.x) * 8 + threadIdx.x / 32;
-  if (index >= int64(tokens) * heads) return;
-  const int row = int(index / heads), head = int(index % heads);
-  const T *y = out + int64(row) * out_stride + head * DV, *dy = gradient + int64(row) * gradient_stride + head * DV;
-  float sum = 0;
-  for (int c = threadIdx.x % 32; c < DV; c += 32) sum = fmaf(to_float(y[c]), to_float(dy[c]), sum);
-  sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) pulls[int64(head) * tokens + row] = sum;
-}
-
-// dsinks [heads] = −Σ exp(sink − log-sum)·pull over rows. A block a head.
-extern "C" __global__ void __launch_bounds__(256)
-    attention_sinks(float *dsinks, const float *sinks, const float *sums, const float *pulls, int tokens) {
-  const int head = blockIdx.x;
-  float sum = 0;
-  for (int row = threadIdx.x; row < tokens; row += 256)
-    sum -= expf(sinks[head] - sums[int64(head) * tokens + row]) * pulls[int64(head) * tokens + row];
-  sum = block_sum<256>(sum);
-  if (threadIdx.x == 0) dsinks[head] = sum;
 }
 
 // dq like q; gradient like out; grid (tiles, heads).

@@ -51,7 +51,7 @@ public struct AttentionOptions: Sendable, Hashable {
 /// memory whole.
 ///
 /// - Parameters:
-///   - q: [query tokens, heads · headDimension], float32.
+///   - q: [query tokens, heads · headDimension], float32 on the CPU; on a GPU float32, bf16 or fp16, and k, v and the result alike.
 ///   - k: [key tokens, keyValueHeads · headDimension]; `v`: [key tokens, keyValueHeads · valueDimension].
 ///   - sinks: [heads], a further logit per head that takes part in the softmax and has no value (gpt-oss).
 ///   - layout: where sequences begin; no query sees another sequence.
@@ -64,19 +64,22 @@ public func attention(
   _ q: Tensor, _ k: Tensor, _ v: Tensor, sinks: Tensor? = nil, layout: SequenceLayout, _ options: AttentionOptions
 ) -> Tensor {
   check(q, k, v, sinks, layout, options)
-  let output = Tensor(uninitialized: [q.shape.rows, options.heads * options.values])
-  let logSums = Tensor(uninitialized: [q.shape.rows, options.heads])
   let plan = AttentionPlan(options: options, layout: layout)
-  plan.forward(q.pointer, plan.slices(k, v), sinks?.float32, into: output.pointer, logSums.pointer)
+  let (output, logSums) = q.device == .cpu ? plan.forward(q, k, v, sinks) : CUDAAttention(plan, like: q).forward(q, k, v, sinks)
   let inputs = [q, k, v] + [sinks].compactMap { $0 }
   guard let tape = tape(of: inputs) else { return output }
   let hasSinks = sinks != nil
   return tape.record("attention", inputs, saving: inputs + [output, logSums], outputs: [output]) { context in
     guard let gradient = context.take() else { return context.needs.map { _ in nil } }
     let saved = context.saved
-    let gradients = plan.backward(
-      q: saved[0], k: saved[1], v: saved[2], sinks: hasSinks ? saved[3].float32 : nil, output: saved[saved.count - 2],
-      logSums: saved[saved.count - 1], gradient: gradient)
+    let (sinks, output, logSums) = (hasSinks ? saved[3] : nil, saved[saved.count - 2], saved[saved.count - 1])
+    let gradients =
+      gradient.device == .cpu
+      ? plan.backward(
+        q: saved[0], k: saved[1], v: saved[2], sinks: sinks?.float32, output: output, logSums: logSums, gradient: gradient)
+      : CUDAAttention(plan, like: saved[0]).backward(
+        CUDAAttention.Saved(
+          q: saved[0], k: saved[1], v: saved[2], output: output, logSums: logSums, gradient: gradient, sinks: sinks))
     return zip(gradients, context.needs).map { $1 ? $0 : nil }
   }[0]
 }
@@ -97,6 +100,11 @@ public func cachedAttention(
   let layout = SequenceLayout(queryStarts: queryStarts, keyStarts: keyStarts)
   for (k, v) in zip(keys, values) { checkWidths(q, k, v, sinks, options) }
   checkLengths(q, layout, options)
+  if q.device.isCUDA {
+    let plan = AttentionPlan(options: options, layout: layout)
+    let output = CUDAAttention(cached: plan, like: q).cached(q, keys, values, sinks)
+    return tape(of: q).map { $0.carry(output) } ?? output
+  }
   let output = Tensor(uninitialized: [q.shape.rows, options.heads * options.values])
   let logSums = Tensor(uninitialized: [q.shape.rows, options.heads], part: .workspace)
   let slices = zip(keys, values).map { AttentionSlice(keys: $0.pointer, values: $1.pointer) }
@@ -111,6 +119,9 @@ private func check(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ sinks: Tensor?, _ la
 }
 
 private func checkWidths(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ sinks: Tensor?, _ options: AttentionOptions) {
+  precondition(
+    k.dtype == q.dtype && v.dtype == q.dtype && k.device == q.device && v.device == q.device,
+    "queries \(q.dtype) on \(q.device), keys \(k.dtype) on \(k.device), values \(v.dtype) on \(v.device)")
   precondition(q.shape.columns == options.heads * options.headDimension, "queries \(q.shape) for \(options)")
   precondition(k.shape.columns == options.keyValueHeads * options.headDimension, "keys \(k.shape) for \(options)")
   precondition(

@@ -92,13 +92,14 @@ __device__ __forceinline__ float slope(float score, float cap) {
 #endif
 }
 
-// out [tokens, heads·D], sums [heads, tokens]: log-sums; q [tokens, heads·D], k, v; sinks [heads] or null; grid (tiles, heads).
+// out [tokens, heads·D], sums [heads, tokens]: log-sums; q [tokens, heads·D], k, v; sinks [heads] or null; tiles or null: then all tokens are one
+// sequence with `keys_of_one` keys. Grid (tiles, heads).
 extern "C" __global__ void __launch_bounds__(WARPS * 32) attention_forward(
     T *out, float *sums, const T *q, const T *k, const T *v, const float *sinks, const QueryTile *tiles, int out_stride, int q_stride,
-    int k_stride, int v_stride, int tokens, int group, int causal, int window, float scale, float cap) {
+    int k_stride, int v_stride, int tokens, int keys_of_one, int group, int causal, int window, float scale, float cap) {
   extern __shared__ __align__(16) unsigned char memory[];
   T *queries = reinterpret_cast<T *>(memory), *keys = queries + TILE * STRIDE, *values = keys + BLOCK * STRIDE;
-  const QueryTile tile = tiles[blockIdx.x];
+  const QueryTile tile = tile_of(tiles, blockIdx.x, TILE, tokens, keys_of_one);
   const int head = blockIdx.y, lane = threadIdx.x % 32, first = threadIdx.x / 32 * 16;
   k += int64(tile.keyRow) * k_stride + head / group * D;
   v += int64(tile.keyRow) * v_stride + head / group * D;

@@ -22,6 +22,13 @@ struct alignas(16) KeyTile {
   int keys;                // the sequence's keys
 };
 
+// Tile `index` of one sequence whose `queries` and `keys` begin at the first row: for caches, where there is no list.
+__device__ __forceinline__ QueryTile tile_of(const QueryTile *tiles, int index, int size, int queries, int keys) {
+  if (tiles) return tiles[index];
+  const int first = index * size;
+  return QueryTile{first, min(size, queries - first), 0, keys, keys - queries + first, index, 0, 0};
+}
+
 struct Range { int begin, end; };
 
 // The keys that a query at `position` sees. No window: a very large one, below 2³⁰.

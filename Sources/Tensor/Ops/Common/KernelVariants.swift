@@ -19,6 +19,7 @@ public struct KernelVariant: Sendable {
 /// has one line in `rooms`.
 public enum KernelVariants {
   private static let rooms: [[KernelVariant]] = [initialization, dora, quantization]
+  private static let rooms: [[KernelVariant]] = [attention, initialization, dora]
 
   /// What `Scripts/kernels` compiles.
   public static var all: [KernelVariant] { Array(rooms.joined()) }
