@@ -2,55 +2,54 @@
 
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
-// Three lines a file, and its row in the table below.
+// One line a file, and its row in the table below.
 static const unsigned char numbers_cuh[] = {
 #embed "../Ops/Common/numbers.cuh"
-}; // numbers.cuh
+};
 static const unsigned char rows_cuh[] = {
 #embed "../Ops/Common/rows.cuh"
-}; // rows.cuh
+};
 static const unsigned char Elementwise_cu[] = {
 #embed "../Ops/Elementwise/Elementwise.cu"
-}; // Elementwise.cu
+};
 static const unsigned char philox_cuh[] = {
 #embed "../Ops/Common/philox.cuh"
-}; // philox.cuh
+};
 static const unsigned char Dropout_cu[] = {
 #embed "../Ops/Common/Dropout.cu"
-}; // Dropout.cu
+};
 static const unsigned char Embedding_cu[] = {
 #embed "../Ops/Embedding/Embedding.cu"
-}; // Embedding.cu
+};
 static const unsigned char GatedActivation_cu[] = {
 #embed "../Ops/GatedActivation/GatedActivation.cu"
-}; // GatedActivation.cu
+};
 static const unsigned char LayerNorm_cu[] = {
 #embed "../Ops/LayerNorm/LayerNorm.cu"
-}; // LayerNorm.cu
+};
 static const unsigned char RMSNorm_cu[] = {
 #embed "../Ops/RMSNorm/RMSNorm.cu"
-}; // RMSNorm.cu
+};
 static const unsigned char RoPE_cu[] = {
 #embed "../Ops/RoPE/RoPE.cu"
-}; // RoPE.cu
+};
 static const unsigned char Routing_cu[] = {
 #embed "../Ops/Routing/Routing.cu"
-}; // Routing.cu
+};
 static const unsigned char Quantization_cu[] = {
 #embed "../Ops/Quantization/Quantization.cu"
-}; // Quantization.cu
+};
 static const unsigned char CrossEntropy_cu[] = {
 #embed "../Ops/CrossEntropy/CrossEntropy.cu"
-}; // CrossEntropy.cu
+};
 static const unsigned char Optimizers_cu[] = {
 #embed "../Ops/Optimizers/Optimizers.cu"
-}; // Optimizers.cu
+};
 static const unsigned char Initialization_cu[] = {
 #embed "../Ops/Common/Initialization.cu"
-}; // Initialization.cu
+};
 static const unsigned char DoRA_cu[] = {
 #embed "../Ops/LoRALinear/DoRA.cu"
-}; // DoRA.cu
 };
 static const unsigned char mma_cuh[] = {
 #embed "../Ops/Common/mma.cuh"
