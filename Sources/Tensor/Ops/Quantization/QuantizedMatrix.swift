@@ -121,10 +121,3 @@ public struct QuantizedMatrix {
     }
   }
 }
-
-extension QuantizedMatrix {
-  /// The same matrix on another device; itself where it is there already.
-  public func moved(to device: Device, part: MemoryPart = .weights) -> QuantizedMatrix {
-    codes.device == device ? self : with(tensors.map { $0.moved(to: device, part: part) })
-  }
-}
