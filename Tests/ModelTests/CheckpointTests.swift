@@ -50,7 +50,7 @@ import Testing
 
   @Test func weightsConvertOnLoading() throws {
     for format in WeightFormat.allCases {
-      let model = try ModelLoader.load(Fixtures.tinyLlama, as: format)
+      let model = try ModelLoader.load(Fixtures.tinyLlama, as: WeightPrecision(rawValue: format.rawValue) ?? .stored)
       #expect(model.parameters.allSatisfy { $0.dtype == format.dtype })
     }
     let (stored, wide) = (try ModelLoader.load(Fixtures.tinyLlama), try ModelLoader.load(Fixtures.tinyLlama, as: .float32))

@@ -73,7 +73,7 @@ import Testing
       ("method: {sfd: {}}", "r.yaml:1", "method.sfd", ["unknown", "did you mean sft"]),
       ("schedule: {linear: {}, cosine: {}}", "r.yaml:1", "schedule", ["exactly one", "linear, cosine"]),
       ("schedule: {linear: {warmups: 1}}", "r.yaml:1", "schedule.linear.warmups", ["did you mean warmup"]),
-      ("model: {weights: nf4}", "r.yaml:1", "model.weights", ["not in this version yet"]),
+      ("model: {weights: dynamic4bit}", "r.yaml:1", "model.weights", ["not in this version yet"]),
       ("memory: {checkpoint: selective}", "r.yaml:1", "memory.checkpoint", ["not in this version yet"]),
       ("memory: {checkpoint: sometimes}", "r.yaml:1", "memory.checkpoint", ["none, everyBlock"]),
       ("plan: {epochs: 1, steps: 2}", "r.yaml:1", "plan", ["exclude each other"]),

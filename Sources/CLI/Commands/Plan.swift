@@ -18,7 +18,8 @@ struct Plan: ParsableCommand {
   var set: [String] = []
 
   @Option(
-    name: .long, help: ArgumentHelp("Plan for a GPU with this much memory that need not be here, in gigabytes (10⁹ bytes).", valueName: "gb"))
+    name: .long,
+    help: ArgumentHelp("Plan for a GPU with this much memory that need not be here, in gigabytes (10⁹ bytes).", valueName: "gb"))
   var gpuMemory: Double?
 
   @Option(name: .long, help: ArgumentHelp("That GPU's compute capability.", valueName: "x.y"))

@@ -11,7 +11,8 @@ public enum ModelLoader {
   ///   - adapter: a folder with a PEFT adapter to put on top.
   ///   - resolve: turns the base model's name in an adapter config into a folder; by default a path, also one beside the adapter.
   public static func load(
-    _ folder: String, as weights: WeightPrecision = .stored, on device: Device = .cpu, adapter: String? = nil, resolve: ((String) throws -> String)? = nil
+    _ folder: String, as weights: WeightPrecision = .stored, on device: Device = .cpu, adapter: String? = nil,
+    resolve: ((String) throws -> String)? = nil
   ) throws -> CausalLM {
     let isAdapter = AdapterFile.exists(in: folder)
     guard FolderFiles.exists(FolderFiles.join(folder, "config.json")) || !isAdapter else {

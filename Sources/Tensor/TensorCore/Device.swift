@@ -36,4 +36,3 @@ public enum Device: Hashable, Sendable, CustomStringConvertible {
     }
   }
 }
-

@@ -11,7 +11,8 @@ extension SelfCheck {
         let truth = crossEntropyOfDefinition(inputs, targets, doubles)
         let naive = crossEntropyOfDefinition(inputs, targets, singles)
         let found = parity(
-          "linearCrossEntropy", singles(linearCrossEntropy(inputs[0], .dense(inputs[1]), targets: targets).lossSum), truth: [truth], naive: [naive])
+          "linearCrossEntropy", singles(linearCrossEntropy(inputs[0], .dense(inputs[1]), targets: targets).lossSum), truth: [truth],
+          naive: [naive])
         return [found]
           + headOptions.flatMap { name, options in
             GradientCheck("linearCrossEntropy \(name)", inputs) {
@@ -29,7 +30,9 @@ extension SelfCheck {
         let targets: [Int32] = (0..<9).map { $0 == 4 ? -100 : Int32(($0 * 13) % 61) }
         let inputs = [normal(1, [9, 20]), normal(2, [61, 20], scale: 0.5)]
         return headOptions.prefix(3).flatMap { name, options in
-          GradientCheck("tokenLogProbabilities \(name)", inputs) { [tokenLogProbabilities($0[0], .dense($0[1]), targets: targets, options)] }.run()
+          GradientCheck("tokenLogProbabilities \(name)", inputs) {
+            [tokenLogProbabilities($0[0], .dense($0[1]), targets: targets, options)]
+          }.run()
         }
           + GradientCheck("tokenLogProbabilities with adapter and bias", inputs + adapter) {
             [tokenLogProbabilities($0[0], .dense($0[1]), targets: targets, adapted($0))]

@@ -5,7 +5,10 @@ extension KernelVariants {
   static let attention = [
     KernelVariant(
       "Attention.cu", ["attention_forward", "attention_dq", "attention_dkv"],
-      [plain("float32", 64, 64, rows: 4), plain("float32", 128, 128, rows: 4, cap: 1), plain("float32", 256, 256, rows: 2), plain("bf16", 192, 128, rows: 2)]),
+      [
+        plain("float32", 64, 64, rows: 4), plain("float32", 128, 128, rows: 4, cap: 1), plain("float32", 256, 256, rows: 2),
+        plain("bf16", 192, 128, rows: 2),
+      ]),
     KernelVariant("AttentionRows.cu", ["attention_pulls", "attention_sinks"], [[type("bf16"), KernelDefine("D", 128)]]),
     KernelVariant(
       "AttentionMMA.cu", ["attention_forward", "attention_dq", "attention_dkv"],
@@ -27,7 +30,8 @@ extension KernelVariants {
   }
   private static func matrix(_ name: String, _ width: Int, keys: Int, cap: Int = 0) -> [KernelDefine] {
     [
-      type(name), KernelDefine("D", width), KernelDefine("WARPS", 4), KernelDefine("BLOCK", keys), KernelDefine("PARTS", width > 128 ? 2 : 1),
+      type(name), KernelDefine("D", width), KernelDefine("WARPS", 4), KernelDefine("BLOCK", keys),
+      KernelDefine("PARTS", width > 128 ? 2 : 1),
       KernelDefine("CAP", cap),
     ]
   }

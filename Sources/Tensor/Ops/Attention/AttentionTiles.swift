@@ -66,7 +66,9 @@ extension AttentionPlan {
       let (queries, keys) = (queryCount(sequence), keyCount(sequence))
       for first in stride(from: 0, to: queries, by: size) {
         let count = min(size, queries - first)
-        let numbers = [layout.queryStarts[sequence] + first, count, layout.keyStarts[sequence], keys, keys - queries + first, tiles.count, 0, 0]
+        let numbers = [
+          layout.queryStarts[sequence] + first, count, layout.keyStarts[sequence], keys, keys - queries + first, tiles.count, 0, 0,
+        ]
         let work = visible(first + count - 1, in: sequence).upperBound - visible(first, in: sequence).lowerBound
         tiles.append((work, numbers.map(Int32.init)))
       }

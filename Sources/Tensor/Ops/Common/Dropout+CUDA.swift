@@ -18,7 +18,8 @@ extension Dropout {
       KernelDefine("T", dtype.cudaName), KernelDefine("WIDTH", width), KernelDefine("ACCUMULATE", accumulate ? 1 : 0),
     ]
     kernel("Dropout.cu", "dropout", defines, on: device).launch(
-      grid: (min(rows * columns / width / 256 + 1, 16 * device.multiprocessors), 1, 1), block: (256, 1, 1), target.address, x.address, random.seed, random.stream,
+      grid: (min(rows * columns / width / 256 + 1, 16 * device.multiprocessors), 1, 1), block: (256, 1, 1), target.address, x.address,
+      random.seed, random.stream,
       UInt64(first), probability, 1 / (1 - probability), Int64(flat.rows), UInt32(flat.columns), Int64(targetStride), Int64(xStride))
   }
 }

@@ -18,6 +18,7 @@ extension Tensor {
 
 extension KernelVariants {
   static let initialization = [
-    KernelVariant("Initialization.cu", ["draw"], [[KernelDefine("T", "bf16")], [KernelDefine("T", "half16")], [KernelDefine("T", "float")]])
+    KernelVariant(
+      "Initialization.cu", ["draw"], [[KernelDefine("T", "bf16")], [KernelDefine("T", "half16")], [KernelDefine("T", "float")]])
   ]
 }

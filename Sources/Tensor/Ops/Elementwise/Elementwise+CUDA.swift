@@ -39,7 +39,8 @@ func timesColumnsOnGPU(_ x: Tensor, _ factors: Tensor) -> Tensor {
     KernelDefine("T", x.dtype.cudaName), KernelDefine("FACTOR", factors.dtype.cudaName), KernelDefine("WIDTH", width),
   ]
   kernel("Elementwise.cu", "scale_columns", defines, on: x.gpu).launch(
-    grid: grid(x.count / width, each: 1024), block: (256, 1, 1), y.address, x.address, factors.address, Int64(x.shape.rows), UInt32(columns))
+    grid: grid(x.count / width, each: 1024), block: (256, 1, 1), y.address, x.address, factors.address, Int64(x.shape.rows), UInt32(columns)
+  )
   return y
 }
 

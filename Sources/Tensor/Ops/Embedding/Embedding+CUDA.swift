@@ -14,7 +14,9 @@ extension EmbeddingTable {
         DeviceRows(rows), rows.dtype, to: DeviceRows(output), dtype, rows: ids.count, columns: dimension, factor: scale, on: ids.gpu)
       keepAlive(rows)
     }
-    guard let a, let b, ids.count > 0 else { return (output, a.map { Tensor(uninitialized: [ids.count, $0.shape[0]], dtype, on: ids.device) }) }
+    guard let a, let b, ids.count > 0 else {
+      return (output, a.map { Tensor(uninitialized: [ids.count, $0.shape[0]], dtype, on: ids.device) })
+    }
     let rank = a.shape[0]
     let h = Tensor(uninitialized: [ids.count, rank], dtype, on: ids.device)
     let defines = [KernelDefine("T", dtype.cudaName), KernelDefine("TABLE", a.dtype.cudaName)]
@@ -24,7 +26,8 @@ extension EmbeddingTable {
     let factor = b.cast(to: dtype, part: .workspace)
     ids.gpu.blas.multiply(
       BlasMatrix(h.address, dtype.blas, stride: rank), BlasMatrix(factor.address, dtype.blas, stride: rank, transposed: true),
-      into: BlasMatrix(output.address, dtype.blas, stride: dimension), m: ids.count, n: dimension, k: rank, alpha: scale * loraScale, beta: 1)
+      into: BlasMatrix(output.address, dtype.blas, stride: dimension), m: ids.count, n: dimension, k: rank, alpha: scale * loraScale,
+      beta: 1)
     keepAlive(factor)
     return (output, h)
   }

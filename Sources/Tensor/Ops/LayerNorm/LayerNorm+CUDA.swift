@@ -67,7 +67,8 @@ extension LayerNormForm {
   private func plan(_ x: Tensor, _ parameters: (weight: Tensor?, bias: Tensor?), _ others: [DevicePointer]) -> RowPlan {
     let tensors = [parameters.weight, parameters.bias].compactMap { $0 }
     for tensor in tensors {
-      precondition(tensor.device == x.device && tensor.dtype.isFloat, "LayerNorm parameter \(tensor.dtype) on \(tensor.device), input on \(x.device)")
+      precondition(
+        tensor.device == x.device && tensor.dtype.isFloat, "LayerNorm parameter \(tensor.dtype) on \(tensor.device), input on \(x.device)")
     }
     return RowPlan(
       columns: columns, dtype: x.dtype, [(x.address, x.dtype)] + tensors.map { ($0.address, $0.dtype) } + others.map { ($0, x.dtype) })

@@ -67,9 +67,11 @@ extension RMSNormForm {
   }
 
   private func plan(_ x: Tensor, _ weight: Tensor, _ others: [DevicePointer], strides: [Int] = []) -> RowPlan {
-    precondition(weight.device == x.device && weight.dtype.isFloat, "RMSNorm weight \(weight.dtype) on \(weight.device), input on \(x.device)")
+    precondition(
+      weight.device == x.device && weight.dtype.isFloat, "RMSNorm weight \(weight.dtype) on \(weight.device), input on \(x.device)")
     return RowPlan(
-      columns: columns, strides: strides, dtype: x.dtype, [(x.address, x.dtype), (weight.address, weight.dtype)] + others.map { ($0, x.dtype) })
+      columns: columns, strides: strides, dtype: x.dtype,
+      [(x.address, x.dtype), (weight.address, weight.dtype)] + others.map { ($0, x.dtype) })
   }
 
   private func defines(_ plan: RowPlan, _ x: Tensor, _ weight: Tensor) -> [KernelDefine] {

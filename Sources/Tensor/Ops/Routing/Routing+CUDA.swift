@@ -10,7 +10,8 @@ extension RouterForm {
     let weights = Tensor(uninitialized: [rows, topK], on: logits.device)
     let bias = bias.map { $0.moved(to: logits.device, part: .workspace).cast(to: .float32, part: .workspace) }
     kernel("Routing.cu", "route_forward", defines(logits.dtype), on: logits.gpu).launch(
-      grid: grid(rows, each: 4), block: (128, 1, 1), scores.address, chosen.address, weights.address, logits.address, bias?.address ?? .null,
+      grid: grid(rows, each: 4), block: (128, 1, 1), scores.address, chosen.address, weights.address, logits.address,
+      bias?.address ?? .null,
       scale, Int64(rows), Int32(experts), Int32(topK), Int32(normalize ? 1 : 0))
     keepAlive(bias)
     return (scores, chosen, weights)

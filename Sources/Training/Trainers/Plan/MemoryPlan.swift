@@ -50,7 +50,8 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
     .object(
       JSONObject([
         ("peak_bytes", .int(peakBytes)), ("parts", .object(JSONObject(parts.map { ($0.0, .int($0.1)) }))), ("fits", .bool(fits)),
-        ("available_bytes", .int(available)), ("host_bytes", .int(host)), ("tokens", .int(tokens)), ("advice", .array(advice.map { .string($0) })),
+        ("available_bytes", .int(available)), ("host_bytes", .int(host)), ("tokens", .int(tokens)),
+        ("advice", .array(advice.map { .string($0) })),
       ]))
   }
 
