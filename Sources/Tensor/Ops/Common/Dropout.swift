@@ -28,4 +28,16 @@ public struct Dropout: Sendable, Hashable {
         x + start, random.seed, random.stream, UInt64(first + start), probability, keep, accumulate, target + start, range.count)
     }
   }
+
+  /// `x · mask / (1 − p)` in new memory where `x` lies; its elements stand from place `first` of the stream on.
+  package func dropped(_ x: Tensor, first: Int) -> Tensor {
+    let target = Tensor(uninitialized: x.shape, x.dtype, part: .workspace, on: x.device)
+    let (rows, columns) = (x.shape.rows, x.shape.columns)
+    if x.device.isCUDA {
+      apply(DeviceRows(x), to: DeviceRows(target), x.dtype, rows: rows, columns: columns, first: first, on: x.gpu)
+    } else {
+      apply(x.pointer, to: target.pointer, first: first, count: x.count)
+    }
+    return target
+  }
 }
