@@ -82,7 +82,7 @@ extension CUDAAttention {
   ) throws(CUDAError) {
     let tiles = AttentionTiles(.keys(queryTile: Self.backwardQueries), size: Self.backwardKeys, plan, on: device)
     let (keys, block) = (Self.backwardKeys, Self.backwardQueries)
-    let shared = 2 * (2 * keys * width + 4 * block * width + 2 * keys * block) + 4 * block * width + 16 * block + 128 + 1024
+    let shared = 2 * (2 * keys * width + 5 * block * width + 2 * keys * block) + 4 * block * width + 24 * block + 128 + 1024
     hopperBackwardKernel("attention_backward_hopper").launch(
       grid: (tiles.count * keyHeads.count, 1, 1), block: (384, 1, 1), shared: shared,
       try map(saved.q, heads: heads, rows: block), try map(saved.k, heads: options.keyValueHeads, rows: keys),

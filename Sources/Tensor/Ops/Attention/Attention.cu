@@ -5,6 +5,8 @@
 // broadcasting them lane by lane. FLOPs: 4·d per visible pair forward, 6·d (dq) + 8·d (dk, dv) backward; bytes: q and out once, k and v once
 // per 8·ROWS queries. Bound by shared-memory reads: about (1 + 4/ROWS)/4 of a load per multiply-add.
 //
+// H200, causal, bf16, 32/8 heads of 128 (2026-11-21): forward 9.9 ms at 4×2048 (14 TFLOP/s).
+//
 // -DT= number type, -DD= features of a query and key head, -DDV= of a value head, -DROWS= rows a warp, -DCAP=1 with a soft-cap.
 #include "numbers.cuh"
 #include "attention.cuh"

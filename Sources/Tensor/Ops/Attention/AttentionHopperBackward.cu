@@ -9,21 +9,28 @@
 // many blocks of keys have added theirs, and who comes next waits for it. Blocks take jobs by number, earlier keys first and the
 // longest first, so that whoever is waited for has begun; they come to a tile in the same order, one step behind each other, so that waiting is rare.
 //
+// A step begins with its probabilities and dy·vᵀ in registers; while dv, dq and dk are computed the next step's scores are begun, so that the
+// matrix units find work during the exponentials.
+//
+// H200, causal, bf16, 32/8 heads of 128 (2026-11-21): 4×2048 prepare 43, main 791, finish 54 µs, 387 TFLOP/s; 1×8192 45, 3051, 53 µs, 436
+// TFLOP/s. Matrix units 48% busy, shared memory 52%; a step takes 3.0 µs whatever is done about its products: the limit is the way of dq to the
+// cache and back, once a step (head size 64: 2.5 µs a step, 243 and 260 TFLOP/s).
+//
 // -DT= bf16 or half16, -DD= 64 or 128, -DCAP=1 with a soft-cap.
 #include "hopper.cuh"
 #include "attention.cuh"
 
-constexpr int PARTS = D / 64, STAGES = 2, KEYS = 128, QUERIES = 64, COLUMNS = D / 2;
+constexpr int PARTS = D / 64, STAGES = 2, QUERY_STAGES = 3, KEYS = 128, QUERIES = 64, COLUMNS = D / 2;
 
 struct Memory {
   T keys[PARTS][KEYS * 64];
   T values[PARTS][KEYS * 64];
-  T queries[STAGES][PARTS][QUERIES * 64];
+  T queries[QUERY_STAGES][PARTS][QUERIES * 64];
   T gradients[STAGES][PARTS][QUERIES * 64];
   T slopes[2][KEYS * QUERIES];          // dS, rows of keys
   float dq[2][COLUMNS / 8][128][4];     // halves of columns
-  float rows[STAGES][2][QUERIES];       // log-sums in units of log 2, pulls
-  uint64 whole, queries_full[STAGES], queries_empty[STAGES], gradients_full[STAGES], gradients_empty[STAGES];
+  float rows[QUERY_STAGES][2][QUERIES];       // log-sums in units of log 2, pulls
+  uint64 whole, queries_full[QUERY_STAGES], queries_empty[QUERY_STAGES], gradients_full[STAGES], gradients_empty[STAGES];
   int job;
 };
 enum { SLOPES = 1, DQ_FULL = 2, DQ_EMPTY = 4, GROUP = 6 };
@@ -58,6 +65,8 @@ struct Steps {
   }
   __device__ __forceinline__ int stage() const { return index % STAGES; }
   __device__ __forceinline__ int phase() const { return index / STAGES % 2; }
+  __device__ __forceinline__ int query_stage(int ahead = 0) const { return (index + ahead) % QUERY_STAGES; }
+  __device__ __forceinline__ int query_phase(int ahead = 0) const { return (index + ahead) / QUERY_STAGES % 2; }
 };
 
 __device__ __forceinline__ void produce(Memory &m, const TensorMap *q_map, const TensorMap *k_map, const TensorMap *v_map, const TensorMap *dy_map, const Work &work, const KeyTile &tile, int key_head) {
@@ -67,12 +76,12 @@ __device__ __forceinline__ void produce(Memory &m, const TensorMap *q_map, const
     copy_box(m.values[p], v_map, &m.whole, p * 64, key_head, tile.row);
   }
   for (Steps at(tile, work, key_head); at.more(); at.next()) {
-    const int stage = at.stage(), phase = at.phase(), head = at.head, block = at.block;
-    barrier_wait(&m.queries_empty[stage], phase ^ 1);
-    barrier_expect(&m.queries_full[stage], QUERIES * D * sizeof(T) + 2 * QUERIES * sizeof(float));
+    const int stage = at.stage(), phase = at.phase(), head = at.head, block = at.block, query_stage = at.query_stage();
+    barrier_wait(&m.queries_empty[query_stage], at.query_phase() ^ 1);
+    barrier_expect(&m.queries_full[query_stage], QUERIES * D * sizeof(T) + 2 * QUERIES * sizeof(float));
     for (int p = 0; p < PARTS; p++)
-      copy_box(m.queries[stage][p], q_map, &m.queries_full[stage], p * 64, head, tile.queryRow + block * QUERIES);
-    copy_bytes(m.rows[stage], work.rows + (int64(head) * work.places + tile.place + block) * (2 * QUERIES), 2 * QUERIES * sizeof(float), &m.queries_full[stage]);
+      copy_box(m.queries[query_stage][p], q_map, &m.queries_full[query_stage], p * 64, head, tile.queryRow + block * QUERIES);
+    copy_bytes(m.rows[query_stage], work.rows + (int64(head) * work.places + tile.place + block) * (2 * QUERIES), 2 * QUERIES * sizeof(float), &m.queries_full[query_stage]);
     barrier_wait(&m.gradients_empty[stage], phase ^ 1);
     barrier_expect(&m.gradients_full[stage], QUERIES * D * sizeof(T));
     for (int p = 0; p < PARTS; p++)
@@ -105,12 +114,12 @@ __device__ __forceinline__ void add_queries(Memory &m, const Work &work, const K
         bulk_store(target, m.dq[half], QUERIES * COLUMNS * sizeof(float));
       }
       bulk_commit();
-      bulk_wait_read();
+      bulk_wait_read<0>();
     }
     __syncwarp();
     named_arrive(DQ_EMPTY + half, 160);
     if (threadIdx.x % 32 == 0) {
-      bulk_wait();
+      bulk_wait<0>();
       fence_async();
       store_release(counter, order + 1);
     }
@@ -120,18 +129,60 @@ __device__ __forceinline__ void add_queries(Memory &m, const Work &work, const K
 // s[64 keys × 64 queries] = rows of this warpgroup · othersᵀ
 __device__ __forceinline__ void scores(float (&s)[QUERIES / 2], const T (&rows)[PARTS][KEYS * 64], int half, const T (&others)[PARTS][QUERIES * 64]) {
 #pragma unroll
-  for (int k = 0; k < D / 16; k++)
-    Wgmma<QUERIES>::shared<0, 0>(s, descriptor(rows[k / 4] + half * 64 * 64) + k % 4 * 2, descriptor(others[k / 4]) + k % 4 * 2, k > 0);
+  for (int k = 0; k < D / 16; k++) {
+    if (k == 0)
+      Wgmma<QUERIES>::first<0, 0>(s, descriptor(rows[k / 4] + half * 64 * 64) + k % 4 * 2, descriptor(others[k / 4]) + k % 4 * 2);
+    else
+      Wgmma<QUERIES>::next<0, 0>(s, descriptor(rows[k / 4] + half * 64 * 64) + k % 4 * 2, descriptor(others[k / 4]) + k % 4 * 2);
+  }
 }
 __device__ __forceinline__ void weighted(float (&d)[D / 2], const uint32 (&p)[QUERIES / 4], const T (&others)[PARTS][QUERIES * 64]) {
 #pragma unroll
   for (int k = 0; k < QUERIES / 16; k++)
-    Wgmma<D>::registers<1>(d, p[4 * k], p[4 * k + 1], p[4 * k + 2], p[4 * k + 3], descriptor(others[0], QUERIES * 128) + k * 128, 1);
+    Wgmma<D>::next<1>(d, p[4 * k], p[4 * k + 1], p[4 * k + 2], p[4 * k + 3], descriptor(others[0], QUERIES * 128) + k * 128);
 }
 __device__ __forceinline__ void pack(uint32 (&p)[QUERIES / 4], const float (&s)[QUERIES / 2]) {
 #pragma unroll
   for (int i = 0; i < QUERIES / 4; i++) p[i] = pack_pair<T>(s[2 * i], s[2 * i + 1]);
 }
+// Scores of this thread's keys and the 64 queries from `position` on to probabilities, in place.
+__device__ __forceinline__ void probabilities(
+    float (&s)[QUERIES / 2], const float (&sums)[QUERIES], const Work &work, const KeyTile &tile, int position, int half
+#if CAP
+    , float (&bend)[QUERIES / 2]
+#endif
+) {
+  const int lane = threadIdx.x % 32, first = tile.first + half * 64, mine = first + threadIdx.x % 128 / 32 * 16 + lane / 4;
+#if !CAP
+  const float unit = work.scale * LOG2E;
+#endif
+#pragma unroll
+  for (int n = 0; n < QUERIES / 8; n++) {
+    const float2 sum = *reinterpret_cast<const float2 *>(&sums[n * 8 + lane % 4 * 2]);
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      float &x = s[4 * n + e];
+#if CAP
+      const float t = tanh_fast(x * (work.scale / work.cap));
+      bend[4 * n + e] = 1 - t * t;
+      x = exp2_fast(fmaf(t, work.cap * LOG2E, -(e % 2 ? sum.y : sum.x)));
+#else
+      x = exp2_fast(fmaf(x, unit, -(e % 2 ? sum.y : sum.x)));
+#endif
+    }
+  }
+  // Whether all 64 queries see all of these 64 keys.
+  const bool open = work.causal ? first + 63 <= position && first > position + QUERIES - 1 - work.window : half * 64 + 64 <= tile.count;
+  if (!open) {
+#pragma unroll
+    for (int j = 0; j < QUERIES / 2; j++) {
+      const Range seen = visible(position + j / 4 * 8 + lane % 4 * 2 + j % 2, tile.keys, work.causal, work.window);
+      const int key = mine + j / 2 % 2 * 8;
+      if (key < seen.begin || key >= seen.end) s[j] = 0;
+    }
+  }
+}
+
 // A fragment of 16 rows × 16 columns of a warp, columns 16·k…, into a swizzled tile.
 __device__ __forceinline__ void put(T *tile, int k, uint32 a, uint32 b, uint32 c, uint32 d) {
   const int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane % 16, chunk = 2 * k + lane / 16;
@@ -159,71 +210,49 @@ __device__ __forceinline__ void finish(Memory &m, T *target, int stride, const K
 
 __device__ __forceinline__ void consume(Memory &m, const Work &work, const KeyTile &tile, int key_head) {
   const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, half = threadIdx.x / 128 - 1;
-  const int mine = tile.first + half * 64 + thread / 32 * 16 + lane / 4;
-#if !CAP
-  const float unit = work.scale * LOG2E;
-#endif
   float dk[D / 2], dv[D / 2];
 #pragma unroll
   for (int i = 0; i < D / 2; i++) dk[i] = dv[i] = 0;
+  hold(dk);
+  hold(dv);
   barrier_wait(&m.whole, 0);
   Steps at(tile, work, key_head);
-  for (; at.more(); at.next()) {
-    const int stage = at.stage(), phase = at.phase();
-    float s[QUERIES / 2], ds[QUERIES / 2];
-    uint32 p[QUERIES / 4], slopes[QUERIES / 4];
+  float s[QUERIES / 2], ds[QUERIES / 2];
+  uint32 p[QUERIES / 4], slopes[QUERIES / 4];
 #if CAP
-    float bend[QUERIES / 2];
+  float bend[QUERIES / 2];
+#define BEND , bend
+#else
+#define BEND
 #endif
-    barrier_wait(&m.queries_full[stage], phase);
-    hold(s);
+  if (at.more()) {
+    barrier_wait(&m.queries_full[0], 0);
     wgmma_fence();
-    scores(s, m.keys, half, m.queries[stage]);
+    scores(s, m.keys, half, m.queries[0]);
     wgmma_commit();
-    barrier_wait(&m.gradients_full[stage], phase);
-    hold(ds);
+    barrier_wait(&m.gradients_full[0], 0);
     wgmma_fence();
-    scores(ds, m.values, half, m.gradients[stage]);
+    scores(ds, m.values, half, m.gradients[0]);
     wgmma_commit();
-    // The first query's position, and whether all 64 see all of these 64 keys.
-    const int position = tile.offset + at.block * QUERIES, key = tile.first + half * 64;
-    const bool open = work.causal ? key + 63 <= position && key > position + QUERIES - 1 - work.window : half * 64 + 64 <= tile.count;
     wgmma_wait<1>();
     hold(s);
-#pragma unroll
-    for (int n = 0; n < QUERIES / 8; n++) {
-      const float2 sum = *reinterpret_cast<const float2 *>(&m.rows[stage][0][n * 8 + lane % 4 * 2]);
-#pragma unroll
-      for (int e = 0; e < 4; e++) {
-#if CAP
-        s[4 * n + e] = work.cap * LOG2E * tanh_fast(s[4 * n + e] * (work.scale / work.cap));
-        const float t = s[4 * n + e] * (1 / (work.cap * LOG2E));
-        bend[4 * n + e] = 1 - t * t;
-        s[4 * n + e] = exp2_fast(s[4 * n + e] - (e % 2 ? sum.y : sum.x));
-#else
-        s[4 * n + e] = exp2_fast(fmaf(s[4 * n + e], unit, -(e % 2 ? sum.y : sum.x)));
-#endif
-      }
-    }
-    if (!open) {
-#pragma unroll
-      for (int j = 0; j < QUERIES / 2; j++) {
-        const Range seen = visible(position + j / 4 * 8 + lane % 4 * 2 + j % 2, tile.keys, work.causal, work.window);
-        const int key = mine + j / 2 % 2 * 8;
-        if (key < seen.begin || key >= seen.end) s[j] = 0;
-      }
-    }
+    probabilities(s, m.rows[0][0], work, tile, tile.offset + at.block * QUERIES, half BEND);
     pack(p, s);
     wgmma_wait<0>();
     hold(ds);
+  }
+  // A step begins with its probabilities and dy·vᵀ in registers, nothing under way, and ends with the next one's: after the last step those
+  // of whatever lies in shared memory, for nothing.
+  while (at.more()) {
+    const int stage = at.stage(), query_stage = at.query_stage();
     hold(p);
-    wgmma_fence();
     hold(dv);
+    wgmma_fence();
     weighted(dv, p, m.gradients[stage]);
     wgmma_commit();
 #pragma unroll
     for (int n = 0; n < QUERIES / 8; n++) {
-      const float2 pull = *reinterpret_cast<const float2 *>(&m.rows[stage][1][n * 8 + lane % 4 * 2]);
+      const float2 pull = *reinterpret_cast<const float2 *>(&m.rows[query_stage][1][n * 8 + lane % 4 * 2]);
 #pragma unroll
       for (int e = 0; e < 4; e++) {
         ds[4 * n + e] = s[4 * n + e] * (ds[4 * n + e] - (e % 2 ? pull.y : pull.x));
@@ -238,32 +267,55 @@ __device__ __forceinline__ void consume(Memory &m, const Work &work, const KeyTi
     for (int k = 0; k < QUERIES / 16; k++) put(shared_slopes + half * 64 * 64, k, slopes[4 * k], slopes[4 * k + 1], slopes[4 * k + 2], slopes[4 * k + 3]);
     fence_async_shared();
     named_sync(SLOPES, 256);
+    wgmma_wait<0>();
+    hold(dv);
+    hold(p);
+    if (lane == 0) barrier_arrive(&m.gradients_empty[stage]);
     float dq[COLUMNS / 2];
-    hold(dq);
     hold(slopes);
     hold(dk);
     wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < KEYS / 16; k++)
-      Wgmma<COLUMNS>::shared<1, 1>(dq, descriptor(shared_slopes) + k * 128, descriptor(m.keys[half * COLUMNS / 64]) + half * COLUMNS % 64 / 8 + k * 128, k > 0);
+    for (int k = 0; k < KEYS / 16; k++) {
+      const uint64 a = descriptor(shared_slopes) + k * 128, b = descriptor(m.keys[half * COLUMNS / 64]) + half * COLUMNS % 64 / 8 + k * 128;
+      if (k == 0)
+        Wgmma<COLUMNS>::first<1, 1>(dq, a, b);
+      else
+        Wgmma<COLUMNS>::next<1, 1>(dq, a, b);
+    }
     wgmma_commit();
-    weighted(dk, slopes, m.queries[stage]);
+    weighted(dk, slopes, m.queries[query_stage]);
     wgmma_commit();
-    wgmma_wait<1>();
+    const bool is_first = at.index == 0;
+    at.next();
+    const int next_stage = at.stage(), next_query_stage = at.query_stage();
+    if (at.more()) barrier_wait(&m.queries_full[next_query_stage], at.query_phase());
+    wgmma_fence();
+    scores(s, m.keys, half, m.queries[next_query_stage]);
+    wgmma_commit();
+    wgmma_wait<2>();
     hold(dq);
-    hold(dv);
-    hold(p);
-    if (lane == 0) barrier_arrive(&m.gradients_empty[stage]);
-    if (at.index > 0) named_sync(DQ_EMPTY + half, 160);
+    if (!is_first) named_sync(DQ_EMPTY + half, 160);
 #pragma unroll
-    for (int c = 0; c < COLUMNS / 8; c++) *reinterpret_cast<float4 *>(m.dq[half][c][thread]) = float4{dq[4 * c], dq[4 * c + 1], dq[4 * c + 2], dq[4 * c + 3]};
+    for (int c = 0; c < COLUMNS / 8; c++)
+      *reinterpret_cast<float4 *>(m.dq[half][c][thread]) = float4{dq[4 * c], dq[4 * c + 1], dq[4 * c + 2], dq[4 * c + 3]};
     fence_async_shared();
     named_arrive(DQ_FULL + half, 160);
-    wgmma_wait<0>();
+    if (at.more()) barrier_wait(&m.gradients_full[next_stage], at.phase());
+    wgmma_fence();
+    scores(ds, m.values, half, m.gradients[next_stage]);
+    wgmma_commit();
+    wgmma_wait<1>();
+    hold(s);
     hold(dk);
     hold(slopes);
-    if (lane == 0) barrier_arrive(&m.queries_empty[stage]);
+    if (lane == 0) barrier_arrive(&m.queries_empty[query_stage]);
+    probabilities(s, m.rows[next_query_stage][0], work, tile, tile.offset + at.block * QUERIES, half BEND);
+    pack(p, s);
+    wgmma_wait<0>();
+    hold(ds);
   }
+  // As many arrivals as waits: the barriers are left even.
   if (at.index > 0) named_sync(DQ_EMPTY + half, 160);
   finish(m, work.dv + key_head * D, work.dv_stride, tile, half, dv, 1);
   finish(m, work.dk + key_head * D, work.dk_stride, tile, half, dk, work.scale);
@@ -282,10 +334,12 @@ extern "C" __global__ void __launch_bounds__(384, 1) attention_backward_hopper(
   if (threadIdx.x == 0) {
     barrier_init(&m.whole, 1);
     for (int i = 0; i < STAGES; i++) {
-      barrier_init(&m.queries_full[i], 1);
-      barrier_init(&m.queries_empty[i], 8);
       barrier_init(&m.gradients_full[i], 1);
       barrier_init(&m.gradients_empty[i], 8);
+    }
+    for (int i = 0; i < QUERY_STAGES; i++) {
+      barrier_init(&m.queries_full[i], 1);
+      barrier_init(&m.queries_empty[i], 8);
     }
     fence_async();
     m.job = atomicAdd(counters + int64(heads) * places * 2 + first_key_head, 1);

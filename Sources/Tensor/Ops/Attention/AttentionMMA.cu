@@ -6,6 +6,9 @@
 // 16 bytes (no bank conflicts for ldmatrix); the next keys load under the product with the values and the other way round.
 // FLOPs: 4·D per visible pair forward, 14·D backward; bytes: q and out once, k and v once per tile of 16·WARPS queries.
 //
+// H200, causal, bf16, 32/8 heads of 128 (2026-11-21): forward 743 µs at 4×2048 (185 TFLOP/s), 2734 at 1×8192 (201); backward 54 + 820 + 1387 µs
+// (152) and 54 + 3005 + 5420 (162). 8 warps: 20% less, 32 keys: 7% less. Registers (255 in backward) hold it to two blocks.
+//
 // -DT= bf16 or half16, -DD= head size, -DWARPS= (4), -DBLOCK= (64, 32), -DPARTS= slices of the columns of dk and dv (1; 2 for 256), -DCAP=1.
 #include "mma.cuh"
 #include "attention.cuh"

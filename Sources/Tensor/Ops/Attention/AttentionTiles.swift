@@ -24,6 +24,9 @@ struct AttentionTiles {
   // Of the last layouts, the newest at the end: all layers of a step share them.
   private static let known = Mutex<[(key: Key, tiles: Tensor)]>([])
 
+  /// Gives back the memory of all kept tiles.
+  static func forget() { known.withLock { $0 = [] } }
+
   /// The tiles of `size` rows for a plan, made once and kept for the next calls.
   init(_ kind: Kind, size: Int, _ plan: AttentionPlan, on device: Device) {
     let options = plan.options
@@ -42,6 +45,9 @@ struct AttentionTiles {
     }
   }
 }
+
+/// Gives back what attention keeps on GPUs between calls: the tiles of the last layouts, some kilobytes.
+package func forgetAttentionTiles() { AttentionTiles.forget() }
 
 extension AttentionPlan {
   /// The records of all tiles, in the order in which blocks take them.
