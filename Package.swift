@@ -78,7 +78,7 @@ let package = Package(
 
     // Training
     module("Training/Tracking", uses: ["SwiftletFormats"]),
-    module("Training/Optimizers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
+    module("Training/Optimizers", uses: ["SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
     module(
       "Training/Trainers",
       uses: [

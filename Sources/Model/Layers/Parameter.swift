@@ -98,6 +98,19 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     return copy
   }
 
+  /// The rounded copy that passes on a GPU read, up to date; nil where they read the value itself. An optimizer may write it together with
+  /// the value and then calls `noteUpdate`.
+  public var computeCopy: Tensor? {
+    let read = computeValue
+    return read.storage === value.storage ? nil : read
+  }
+
+  /// Counts the version up after the value was written, and with it `computeCopy` where there is one.
+  public func noteUpdate() {
+    version += 1
+    if let rounded { self.rounded = (version, rounded.value) }
+  }
+
   /// Moves the value to `device`; passes there compute in `computeType`. A frozen float32 or 16-bit matrix is rounded to that format.
   public func move(to device: Device, computing computeType: DType) {
     self.device = device

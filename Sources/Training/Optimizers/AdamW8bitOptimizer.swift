@@ -1,4 +1,5 @@
 import SwiftletCPU
+import SwiftletCUDA
 import SwiftletLayers
 import SwiftletOps
 import SwiftletTensorCore
@@ -8,7 +9,7 @@ import SwiftletTensorCore
 /// elements keep float32 moments. Gradients that are not finite count as zero.
 public final class AdamW8bitOptimizer: Optimizer {
   /// Elements that share a scale.
-  public static let blockSize = 256
+  public static let blockSize = AdamW8bit.blockSize
   /// Parameters with fewer elements keep float32 moments.
   public static let smallestQuantised = 4096
 
@@ -23,31 +24,72 @@ public final class AdamW8bitOptimizer: Optimizer {
   }
 
   private let entries: [Entry]
-  private let options: AdamWOptions
-  /// Updates done so far.
-  public private(set) var updates = 0
+  /// The optimizer's numbers.
+  public let options: AdamWOptions
+  private var done = 0
+  private let onGPU: GPUOptimizer?
 
   /// State zero for each parameter.
-  public init(_ parameters: [Parameter], _ options: AdamWOptions) {
+  /// - Parameter isPaged: whether coded moments of parameters on a GPU lie in pinned host memory.
+  public init(_ parameters: [Parameter], _ options: AdamWOptions, isPaged: Bool = false) {
     self.options = options
-    entries = parameters.map { Entry(parameter: $0, moments: Self.moments($0.shape), decay: Float(options.decay(of: $0))) }
+    let device = GPUOptimizer.device(of: parameters)
+    entries = parameters.map {
+      Entry(parameter: $0, moments: Self.moments($0.shape, on: device ?? .cpu, isPaged), decay: Float(options.decay(of: $0)))
+    }
+    onGPU = device.map { GPUOptimizer(parameters, options, moments: entries.map { Self.described($0, options) }, on: $0) }
   }
 
-  private static func moments(_ shape: Shape) -> Moments {
+  /// What is trained.
+  public var parameters: [Parameter] { entries.map(\.parameter) }
+  /// Updates done so far.
+  public var updates: Int { onGPU?.updates ?? done }
+
+  private static func moments(_ shape: Shape, on device: Device, _ isPaged: Bool) -> Moments {
     guard shape.count >= smallestQuantised else {
-      return .full(m: Tensor(zeros: shape, part: .optimizer), v: Tensor(zeros: shape, part: .optimizer))
+      return .full(m: Tensor(zeros: shape, part: .optimizer, on: device), v: Tensor(zeros: shape, part: .optimizer, on: device))
     }
-    let m = Tensor(zeros: shape, .uint8, part: .optimizer)
-    m.elements(UInt8.self).update(repeating: 127)
     let blocks = Shape([(shape.count + blockSize - 1) / blockSize])
     return .coded(
-      m: m, v: Tensor(zeros: shape, .uint8, part: .optimizer), mScale: Tensor(zeros: blocks, part: .optimizer),
-      vScale: Tensor(zeros: blocks, part: .optimizer))
+      m: codes(127, shape, device, isPaged), v: codes(0, shape, device, isPaged),
+      mScale: Tensor(zeros: blocks, part: .optimizer, on: device), vScale: Tensor(zeros: blocks, part: .optimizer, on: device))
+  }
+
+  /// Codes of one value, on the device or in host memory that it can read.
+  private static func codes(_ code: UInt8, _ shape: Shape, _ device: Device, _ isPaged: Bool) -> Tensor {
+    if isPaged, device.isCUDA {
+      let memory = PinnedMemory(shape.count, on: device.gpu)
+      if memory.isPinned {
+        memory.pointer.initializeMemory(as: UInt8.self, repeating: code, count: shape.count)
+        return Tensor(Storage(viewing: memory.pointer, byteCount: shape.count, owner: memory), shape: shape, dtype: .uint8)
+      }
+    }
+    let tensor = Tensor(uninitialized: shape, .uint8, part: .optimizer, on: device)
+    if device.isCUDA {
+      device.gpu.fill(tensor.address, byte: code, bytes: shape.count)
+    } else {
+      tensor.elements(UInt8.self).update(repeating: code)
+    }
+    return tensor
+  }
+
+  /// The moments as the GPU finds them. Pinned memory has the same address for both.
+  private static func described(_ entry: Entry, _ options: AdamWOptions) -> GPUAdamW.Moments {
+    func place(_ tensor: Tensor) -> DevicePointer {
+      tensor.device.isCUDA ? tensor.address : DevicePointer(UInt64(UInt(bitPattern: tensor.storage.pointer + tensor.byteOffset)))
+    }
+    let decay = options.decay(of: entry.parameter)
+    switch entry.moments {
+    case .full(let m, let v): return GPUAdamW.Moments(count: m.count, m: place(m), v: place(v), decay: decay)
+    case .coded(let m, let v, let mScale, let vScale):
+      return GPUAdamW.Moments(count: m.count, m: place(m), v: place(v), mScale: mScale, vScale: vScale, decay: decay)
+    }
   }
 
   /// One update of every parameter.
   public func update(learningRate: Double, gradientScale: Float) {
-    updates += 1
+    if let onGPU { return onGPU.step(learningRate: learningRate, maximumNorm: 0, gradientScale: Double(gradientScale)) }
+    done += 1
     for entry in entries {
       let gradient = entry.parameter.gradient ?? Tensor(zeros: entry.parameter.shape, part: .gradients)
       entry.parameter.update { value in update(value, gradient, entry, Float(learningRate), gradientScale) }
@@ -58,25 +100,21 @@ public final class AdamW8bitOptimizer: Optimizer {
     switch entry.moments {
     case .full(let m, let v):
       AdamW.update(
-        parameter: value, gradient: gradient, m: m, v: v, step: updates, learningRate: rate, beta1: Float(options.beta1),
+        parameter: value, gradient: gradient, m: m, v: v, step: done, learningRate: rate, beta1: Float(options.beta1),
         beta2: Float(options.beta2), epsilon: Float(options.epsilon), weightDecay: entry.decay, gradientScale: scale)
     case .coded(let m, let v, let mScale, let vScale):
-      let step = Coefficients(options, updates, rate, entry.decay, scale)
-      let (p, g, mCodes, vCodes) = (value.floats, gradient.floats, m.elements(UInt8.self), v.elements(UInt8.self))
-      let (mScales, vScales) = (mScale.floats, vScale.floats)
-      parallelFor(mScales.count, grain: 16) { blocks in
-        var scratch = BlockScratch()
-        for block in blocks {
-          let range = block * Self.blockSize..<min((block + 1) * Self.blockSize, p.count)
-          scratch.update(step, p, g, mCodes, vCodes, &mScales[block], &vScales[block], range)
-        }
-      }
+      let step = AdamW8bit.Coefficients(
+        beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon, step: done, rate: rate, decay: entry.decay,
+        gradientScale: scale)
+      AdamW8bit.update(step, parameter: value, gradient: gradient, m: m, v: v, mScale: mScale, vScale: vScale)
     }
   }
 
   /// `<parameter>.m` and `.v`; for coded moments also `.m.absmax` and `.v.absmax`.
   public var state: [(name: String, tensor: Tensor)] {
-    entries.flatMap { entry -> [(name: String, tensor: Tensor)] in
+    // Paged moments are read by the host.
+    GPUOptimizer.device(of: parameters)?.gpu.synchronize()
+    return entries.flatMap { entry -> [(name: String, tensor: Tensor)] in
       let name = entry.parameter.name
       switch entry.moments {
       case .full(let m, let v): return [(name + ".m", m), (name + ".v", v)]
@@ -87,7 +125,10 @@ public final class AdamW8bitOptimizer: Optimizer {
   }
 
   /// Takes over the number of updates.
-  public func restore(updates: Int) { self.updates = updates }
+  public func restore(updates: Int) {
+    done = updates
+    onGPU?.restore(updates: updates)
+  }
 
   /// Two bytes a number and two scales a block; eight bytes a number for small parameters.
   public static func stateBytes(count: Int) -> Int {
@@ -95,49 +136,6 @@ public final class AdamW8bitOptimizer: Optimizer {
   }
 }
 
-/// The numbers of one step, worked out once.
-private struct Coefficients {
-  let beta1, beta2, gain1, gain2, epsilon, decay, stepSize, rootCorrection, gradientScale: Float
-
-  init(_ options: AdamWOptions, _ step: Int, _ rate: Float, _ decay: Float, _ gradientScale: Float) {
-    (beta1, beta2, epsilon) = (Float(options.beta1), Float(options.beta2), Float(options.epsilon))
-    (gain1, gain2) = (Float(1 - options.beta1), Float(1 - options.beta2))
-    func power(_ base: Double) -> Double { (0..<min(step, 1 << 20)).reduce(1.0) { product, _ in product * base } }
-    self.decay = Float(1 - Double(rate) * Double(decay))
-    stepSize = Float(Double(rate) / (1 - power(options.beta1)))
-    rootCorrection = Float((1 - power(options.beta2)).squareRoot())
-    self.gradientScale = gradientScale
-  }
-}
-
-/// One block's moments as numbers.
-private struct BlockScratch {
-  private var m = [Float](repeating: 0, count: AdamW8bitOptimizer.blockSize)
-  private var v = [Float](repeating: 0, count: AdamW8bitOptimizer.blockSize)
-
-  /// Decodes, updates, applies and codes again one block.
-  mutating func update(
-    _ step: Coefficients, _ p: UnsafeMutableBufferPointer<Float>, _ g: UnsafeMutableBufferPointer<Float>,
-    _ mCodes: UnsafeMutableBufferPointer<UInt8>, _ vCodes: UnsafeMutableBufferPointer<UInt8>, _ mScale: inout Float,
-    _ vScale: inout Float, _ range: Range<Int>
-  ) {
-    let (signed, unsigned) = (DynamicMap.signed, DynamicMap.unsigned)
-    var (mMax, vMax): (Float, Float) = (0, 0)
-    for (i, at) in range.enumerated() {
-      let scaled = g[at] * step.gradientScale
-      let gradient = scaled.isFinite ? scaled : 0
-      m[i] = step.beta1 * (signed.values[Int(mCodes[at])] * mScale) + step.gain1 * gradient
-      v[i] = step.beta2 * (unsigned.values[Int(vCodes[at])] * vScale) + step.gain2 * gradient * gradient
-      p[at] = p[at] * step.decay - step.stepSize * (m[i] / (v[i].squareRoot() / step.rootCorrection + step.epsilon))
-      (mMax, vMax) = (max(mMax, abs(m[i])), max(vMax, v[i]))
-    }
-    (mScale, vScale) = (mMax, vMax)
-    let (mInverse, vInverse): (Float, Float) = (mMax > 0 ? 1 / mMax : 0, vMax > 0 ? 1 / vMax : 0)
-    signed.codes.withUnsafeBufferPointer { codes in
-      for (i, at) in range.enumerated() { mCodes[at] = DynamicMap.code(m[i] * mInverse, codes) }
-    }
-    unsigned.codes.withUnsafeBufferPointer { codes in
-      for (i, at) in range.enumerated() { vCodes[at] = DynamicMap.code(v[i] * vInverse, codes) }
-    }
-  }
+extension AdamW8bitOptimizer: GPUOptimizing {
+  var gpu: GPUOptimizer? { onGPU }
 }

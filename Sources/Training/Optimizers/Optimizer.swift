@@ -8,8 +8,12 @@ public protocol Optimizer: AnyObject {
   ///   - learningRate: the rate of this step.
   ///   - gradientScale: what every gradient is multiplied with first (clipping).
   func update(learningRate: Double, gradientScale: Float)
-  /// Updates done so far.
+  /// Updates done so far. Waits for a GPU.
   var updates: Int { get }
+  /// What is trained.
+  var parameters: [Parameter] { get }
+  /// The optimizer's numbers.
+  var options: AdamWOptions { get }
   /// Moments and whatever else the next update depends on, by name; the same tensors that `update` writes.
   var state: [(name: String, tensor: Tensor)] { get }
   /// Takes over the number of updates; the caller fills the tensors of `state`.
@@ -56,7 +60,7 @@ public enum OptimizerChoice: Hashable, Sendable {
   case adamW(AdamWOptions)
   /// Moments in 8 bits with a scale for each 256: 2.03 bytes a trained number.
   case adamW8bit(AdamWOptions)
-  /// As `adamW8bit`; on the CPU there is nothing to page.
+  /// As `adamW8bit` with the moments in pinned host memory, which a GPU streams through in its step; on the CPU there is nothing to page.
   case pagedAdamW8bit(AdamWOptions)
 
   /// AdamW with a rate.
@@ -88,7 +92,8 @@ public enum OptimizerChoice: Hashable, Sendable {
   public func make(_ parameters: [Parameter]) -> any Optimizer {
     switch self {
     case .adamW(let options): AdamWOptimizer(parameters, options)
-    case .adamW8bit(let options), .pagedAdamW8bit(let options): AdamW8bitOptimizer(parameters, options)
+    case .adamW8bit(let options): AdamW8bitOptimizer(parameters, options)
+    case .pagedAdamW8bit(let options): AdamW8bitOptimizer(parameters, options, isPaged: true)
     }
   }
 

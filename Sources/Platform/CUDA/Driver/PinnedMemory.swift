@@ -15,7 +15,8 @@ public final class PinnedMemory: @unchecked Sendable {
   /// Bytes asked for.
   public let count: Int
   private let size: Int
-  private let isPinned: Bool
+  /// Whether the driver gave the memory; where not, the GPU cannot read it directly.
+  public let isPinned: Bool
 
   private struct Pool: @unchecked Sendable {
     var free: [Int: [UnsafeMutableRawPointer]] = [:]

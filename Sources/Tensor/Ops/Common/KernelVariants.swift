@@ -18,7 +18,9 @@ public struct KernelVariant: Sendable {
 /// All kernels of all rooms. A room keeps its list beside its launcher, in an extension of this type (`static let rmsNorm = […]`), and
 /// has one line in `rooms`.
 public enum KernelVariants {
-  private static let rooms: [[KernelVariant]] = [attention, initialization, dora, quantization, elementwise, norms]
+  private static let rooms: [[KernelVariant]] = [
+    attention, initialization, dora, quantization, elementwise, norms, crossEntropy, optimizers,
+  ]
 
   /// What `Scripts/kernels` compiles.
   public static var all: [KernelVariant] { Array(rooms.joined()) }

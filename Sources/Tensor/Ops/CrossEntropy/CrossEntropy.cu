@@ -51,7 +51,7 @@ __device__ __forceinline__ void join(float &most, float &total, float other_most
 }
 
 extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
-    T *__restrict__ logits,            // [rows, stride], 16-byte aligned rows
+    T *__restrict__ logits,            // [rows, stride]
     float *__restrict__ losses,        // by `places`: the loss times `loss_factor`
     const int *__restrict__ targets,   // by `places`; −100: no loss, no gradient
     const int *__restrict__ places,    // [rows]: row of the stream; null: the row itself
@@ -64,8 +64,12 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
   const float factor_of_raw = CAP ? scale : scale * unit;
   const int place = places ? places[blockIdx.x] : int(blockIdx.x);
   const int target = targets[place];
-  T *const row = logits + int64(blockIdx.x) * stride;
-  const uint32 packs = columns / N, whole = packs * N;
+  T *const start = logits + int64(blockIdx.x) * stride;
+  // Numbers before the first 16-byte boundary and behind the last whole pack are taken singly.
+  const uint32 lead = min(columns, uint32(-reinterpret_cast<uint64>(start) & 15) / uint32(sizeof(T)));
+  const uint32 packs = (columns - lead) / N, rest = columns - packs * N;
+  T *const row = start + lead;
+  const auto single = [=](uint32 i) { return i < lead ? i : i + packs * N; };
   extern __shared__ uint4 dynamic_memory[];
   Pack<T> *const shared_row = reinterpret_cast<Pack<T> *>(dynamic_memory);
   __shared__ float maxima[GROUP / 32], totals[GROUP / 32], sums[GROUP / 32];
@@ -108,8 +112,8 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
       take(pack[u]);
     }
   }
-  for (uint32 j = whole + threadIdx.x; j < columns; j += GROUP) {
-    const float z = transformed(to_float(row[j]), factor_of_raw, cap);
+  for (uint32 i = threadIdx.x; i < rest; i += GROUP) {
+    const float z = transformed(to_float(start[single(i)]), factor_of_raw, cap);
     sum += z;
     join(most, total, z, 1.f);
   }
@@ -124,7 +128,7 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
     totals[threadIdx.x / 32] = total;
     sums[threadIdx.x / 32] = sum;
   }
-  const float at_target = target >= 0 ? transformed(to_float(row[target]), factor_of_raw, cap) : 0.f;
+  const float at_target = target >= 0 ? transformed(to_float(start[target]), factor_of_raw, cap) : 0.f;
   __syncthreads();
   most = maxima[0], total = totals[0], sum = sums[0];
 #pragma unroll 4
@@ -166,10 +170,11 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
 #pragma unroll
     for (int k = 0; k < N; k++) pack.v[k] = from_float<T>(gradient_of(transformed(to_float(pack.v[k]), factor_of_raw, cap), 0.f));
     // The target's own number is put right by the thread that holds it, from its float32 value.
-    if (uint32(target) / N == p) {
+    const uint32 inside = uint32(target) - lead;
+    if (inside / N == p) {
 #pragma unroll
       for (int k = 0; k < N; k++)
-        if (uint32(target) == p * N + k) pack.v[k] = from_float<T>(gradient_of(at_target, hit));
+        if (inside == p * N + k) pack.v[k] = from_float<T>(gradient_of(at_target, hit));
     }
     store_pack(row + p * N, pack);
   };
@@ -178,14 +183,22 @@ extern "C" __global__ void __launch_bounds__(GROUP) token_loss(
     if (threadIdx.x + u * GROUP < packs) put(kept[u], threadIdx.x + u * GROUP);
 #pragma unroll UNROLL
   for (uint32 p = KEPT * GROUP + threadIdx.x; p < packs; p += GROUP) put(p < cached ? shared_row[p - KEPT * GROUP] : load_pack(row + p * N), p);
-  for (uint32 j = whole + threadIdx.x; j < columns; j += GROUP) {
-    const float z = transformed(to_float(row[j]), factor_of_raw, cap);
-    row[j] = from_float<T>(gradient_of(z, uint32(target) == j ? hit : 0.f));
+  for (uint32 i = threadIdx.x; i < rest; i += GROUP) {
+    const uint32 j = single(i);
+    const float z = transformed(to_float(start[j]), factor_of_raw, cap);
+    start[j] = from_float<T>(gradient_of(z, uint32(target) == j ? hit : 0.f));
   }
 }
 #endif
 
 #ifdef HEAD_ROWS
+// out[r] = x[places[r]], a thread block a row.
+extern "C" __global__ void __launch_bounds__(256) gather_rows(T *__restrict__ out /* [rows, columns] */, const T *__restrict__ x,
+                                                              const int *__restrict__ places, int64 columns) {
+  const T *const from = x + int64(places[blockIdx.x]) * columns;
+  T *const to = out + int64(blockIdx.x) * columns;
+  for (int64 j = threadIdx.x; j < columns; j += 256) to[j] = from[j];
+}
 // out[places[r]] = x[r], converted from float32 where S says so; places null: the row itself.
 extern "C" __global__ void __launch_bounds__(256) scatter_rows(T *__restrict__ out, const S *__restrict__ x /* [rows, columns] */, const int *__restrict__ places,
                                         int64 columns) {

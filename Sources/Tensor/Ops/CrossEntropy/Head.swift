@@ -96,10 +96,12 @@ struct HeadPass {
   }
 }
 
-/// `x·Wᵀ` with the head's bias, adapter, scale and cap, off tape: [tokens, vocabulary].
+/// `x·Wᵀ` with the head's bias, adapter, scale and cap, off tape: [tokens, vocabulary], float32.
 public func headLogits(_ x: Tensor, _ weight: LinearWeight, _ options: HeadOptions = HeadOptions()) -> Tensor {
-  let projection = LinearOperands(weight: weight, bias: options.bias, lora: options.lora).cpuProjection
-  precondition(x.shape.columns == projection.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
+  precondition(x.shape.columns == weight.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
+  let operands = LinearOperands(weight: weight, bias: options.bias, lora: options.lora)
+  if x.device.isCUDA { return gpuHeadLogits(x, operands, options) }
+  let projection = operands.cpuProjection
   let (rows, columns) = (x.shape.rows, projection.outputs)
   let logits = Tensor(uninitialized: [rows, columns])
   projection.forward(x.pointer, rows: rows, into: logits.pointer)

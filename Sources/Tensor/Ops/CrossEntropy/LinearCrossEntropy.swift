@@ -3,8 +3,8 @@ import SwiftletTensorCore
 /// Head and cross entropy as one node: the sum of the tokens' losses, without the logits ever standing in memory whole.
 ///
 /// - Parameters:
-///   - x: hidden states [tokens, features], float32.
-///   - weight: [vocabulary, features], float32, bfloat16 or float16.
+///   - x: hidden states [tokens, features], float32; on a GPU of any format.
+///   - weight: [vocabulary, features], dense or quantised.
 ///   - targets: the id that each token should predict (already shifted); −100 is ignored and costs nothing.
 /// - Returns: the loss sum [1] and the number of targets. Seed backward with 1/(targets of the whole accumulation window).
 ///
@@ -13,8 +13,10 @@ import SwiftletTensorCore
 public func linearCrossEntropy(
   _ x: Tensor, _ weight: LinearWeight, targets: [Int32], _ options: HeadOptions = HeadOptions()
 ) -> (lossSum: Tensor, count: Int) {
-  let projection = LinearOperands(weight: weight, bias: options.bias, lora: options.lora).cpuProjection
-  precondition(x.shape.columns == projection.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
+  precondition(x.shape.columns == weight.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
+  let operands = LinearOperands(weight: weight, bias: options.bias, lora: options.lora)
+  if x.device.isCUDA { return gpuLinearCrossEntropy(x, operands, targets: targets, options) }
+  let projection = operands.cpuProjection
   let rows = targetRows(targets, rows: x.shape.rows, vocabulary: projection.outputs)
   let pass = HeadPass(
     projection: projection, transform: LogitTransform(softCap: options.softCap, scale: options.logitScale), rows: rows)
@@ -53,8 +55,10 @@ public func linearCrossEntropy(
 public func tokenLogProbabilities(
   _ x: Tensor, _ weight: LinearWeight, targets: [Int32], _ options: HeadOptions = HeadOptions()
 ) -> Tensor {
-  let projection = LinearOperands(weight: weight, bias: options.bias, lora: options.lora).cpuProjection
-  precondition(x.shape.columns == projection.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
+  precondition(x.shape.columns == weight.inputs, "hidden states \(x.shape) meet head \(weight.shape)")
+  let operands = LinearOperands(weight: weight, bias: options.bias, lora: options.lora)
+  if x.device.isCUDA { return gpuTokenLogProbabilities(x, operands, targets: targets, options) }
+  let projection = operands.cpuProjection
   let rows = targetRows(targets, rows: x.shape.rows, vocabulary: projection.outputs)
   let transform = LogitTransform(softCap: options.softCap, scale: options.logitScale)
   let output = Tensor(zeros: [x.shape.rows])

@@ -80,11 +80,12 @@ final class TrainingLoop {
     let random = Random(seed: plan.seed, stream: 0x6472_6F70).split(UInt64(state.step))
     let rate = recipe.schedule.rate(step: state.step, total: plan.totalSteps, peak: recipe.optimizer.options.learningRate)
     let result = window.gradients(batch, random: random)
-    let norm = gradientNorm(parameters.compactMap(\.gradient))
-    let isGood = result.isFinite && norm.isFinite
+    // On a GPU the step is queued without waiting for the norm; a step that is not finite changes nothing there, too.
+    let outcome =
+      result.isFinite
+      ? optimizer.step(learningRate: rate, maximumNorm: recipe.plan.maxGradNorm).values : (norm: 0, isSkipped: true)
+    let (norm, isGood) = (outcome.norm, !outcome.isSkipped)
     if isGood {
-      let limit = recipe.plan.maxGradNorm
-      optimizer.update(learningRate: rate, gradientScale: limit > 0 ? clipFactor(norm: norm, maximum: limit) : 1)
       state.updates += 1
       state.skippedInRow = 0
     } else {
