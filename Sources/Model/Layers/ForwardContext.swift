@@ -36,6 +36,8 @@ public final class ForwardContext {
   public var device = Device.cpu
   /// The format of activations.
   public var computeType = DType.float32
+  /// The model's tables on a GPU.
+  public var rotaryCache: RotaryCache?
   private var rotaryTables: [ObjectIdentifier: (cos: Tensor, sin: Tensor)] = [:]
 
   /// A pass over `layout`. Positions run from the first key of each sequence: query i of a sequence with nq queries and nk keys stands
@@ -68,7 +70,12 @@ public final class ForwardContext {
   func tables(_ rotary: Rotary) -> (cos: Tensor, sin: Tensor) {
     let key = ObjectIdentifier(rotary)
     if let known = rotaryTables[key] { return known }
-    let made = rotary.tables(positions: positions, starts: layout.queryStarts, lengths: ropeLengths, on: device)
+    let made =
+      if let rotaryCache, device.isCUDA, !rotary.dependsOnLength {
+        rotaryCache.tables(rotary, positions: positions, on: device)
+      } else {
+        rotary.tables(positions: positions, starts: layout.queryStarts, lengths: ropeLengths, on: device)
+      }
     rotaryTables[key] = made
     return made
   }

@@ -42,6 +42,14 @@ public final class Rotary: Sendable {
     return false
   }
 
+  /// Whether the frequencies depend on how long a sequence is.
+  var dependsOnLength: Bool {
+    switch scaling {
+    case .none, .linear, .llama3, .yarn: false
+    case .dynamic, .longRoPE: true
+    }
+  }
+
   /// Angle per position for each pair in a sequence of `length` tokens, and the factor of cos and sin. Rounded to float32 where the
   /// reference rounds, because long positions multiply the rounding.
   public func frequencies(length: Int) -> (inverse: [Float], attention: Float) {

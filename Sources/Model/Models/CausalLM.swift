@@ -35,6 +35,7 @@ public final class CausalLM: @unchecked Sendable {
   /// Where the parameters lie and passes compute, and in which format.
   public let placement: Placement
   private let parts: Parts
+  private let rotaryCache = RotaryCache()
 
   init(config: ModelConfig, decoder: DecoderConfig, parts: Parts, modules: [any Module], placement: Placement) {
     self.placement = placement
@@ -81,6 +82,7 @@ public final class CausalLM: @unchecked Sendable {
     precondition(ids.count == context.positions.count, "\(ids.count) ids for \(context.positions.count) positions")
     precondition(ids.allSatisfy { $0 >= 0 && Int($0) < vocabularySize }, "an id outside of 0 ..< \(vocabularySize)")
     context.device = placement.device
+    context.rotaryCache = rotaryCache
     context.computeType = placement.computeType
     let tokens = Tensor(ids, [ids.count], on: placement.device)
     var x = embedding(context.tape?.carry(tokens) ?? tokens, context)

@@ -34,9 +34,10 @@ public final class AdamW8bitOptimizer: Optimizer {
   public init(_ parameters: [Parameter], _ options: AdamWOptions, isPaged: Bool = false) {
     self.options = options
     let device = GPUOptimizer.device(of: parameters)
-    entries = parameters.map {
+    let entries = parameters.map {
       Entry(parameter: $0, moments: Self.moments($0.shape, on: device ?? .cpu, isPaged), decay: Float(options.decay(of: $0)))
     }
+    self.entries = entries
     onGPU = device.map { GPUOptimizer(parameters, options, moments: entries.map { Self.described($0, options) }, on: $0) }
   }
 
@@ -60,7 +61,7 @@ public final class AdamW8bitOptimizer: Optimizer {
     if isPaged, device.isCUDA {
       let memory = PinnedMemory(shape.count, on: device.gpu)
       if memory.isPinned {
-        memory.pointer.initializeMemory(as: UInt8.self, repeating: code, count: shape.count)
+        if !device.gpu.isSimulated { memory.pointer.initializeMemory(as: UInt8.self, repeating: code, count: shape.count) }
         return Tensor(Storage(viewing: memory.pointer, byteCount: shape.count, owner: memory), shape: shape, dtype: .uint8)
       }
     }

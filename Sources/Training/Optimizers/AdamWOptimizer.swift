@@ -23,7 +23,8 @@ public final class AdamWOptimizer: Optimizer {
     self.options = options
     let device = GPUOptimizer.device(of: parameters)
     func zeros(_ parameter: Parameter) -> Tensor { Tensor(zeros: parameter.shape, part: .optimizer, on: device ?? .cpu) }
-    entries = parameters.map { Entry(parameter: $0, m: zeros($0), v: zeros($0), decay: Float(options.decay(of: $0))) }
+    let entries = parameters.map { Entry(parameter: $0, m: zeros($0), v: zeros($0), decay: Float(options.decay(of: $0))) }
+    self.entries = entries
     onGPU = device.map { device in
       let moments = entries.map {
         GPUAdamW.Moments(count: $0.m.count, m: $0.m.address, v: $0.v.address, decay: options.decay(of: $0.parameter))

@@ -17,6 +17,7 @@ public final class PinnedMemory: @unchecked Sendable {
   private let size: Int
   /// Whether the driver gave the memory; where not, the GPU cannot read it directly.
   public let isPinned: Bool
+  private let isSimulated: Bool
 
   private struct Pool: @unchecked Sendable {
     var free: [Int: [UnsafeMutableRawPointer]] = [:]
@@ -42,6 +43,7 @@ public final class PinnedMemory: @unchecked Sendable {
     precondition(bytes >= 0, "wanted \(bytes) bytes of pinned memory")
     let size = PinnedMemory.rounded(bytes)
     (count, self.size) = (bytes, size)
+    isSimulated = device.isSimulated
     let pooled = PinnedMemory.pool.withLock { pool -> SendablePointer? in
       pool.live += size
       pool.peak = max(pool.peak, pool.live)
@@ -51,7 +53,7 @@ public final class PinnedMemory: @unchecked Sendable {
     }
     if device.isSimulated {
       // Nothing is read or written; the address is not used.
-      (pointer, isPinned) = (UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1), false)
+      (pointer, isPinned) = (UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1), true)
       return
     }
     if let pooled {
@@ -89,7 +91,7 @@ public final class PinnedMemory: @unchecked Sendable {
   }
 
   deinit {
-    let (block, size, isPinned) = (SendablePointer(pointer: pointer), size, isPinned)
+    let (block, size, isPinned) = (SendablePointer(pointer: pointer), size, isPinned && !isSimulated)
     PinnedMemory.pool.withLock { pool in
       pool.live -= size
       if isPinned {

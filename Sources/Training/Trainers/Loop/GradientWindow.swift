@@ -13,11 +13,20 @@ struct GradientWindow {
   /// What a window gave.
   struct Result {
     var lossSum = 0.0
+    /// Loss sums that a GPU is still computing.
+    fileprivate var pending: [Tensor] = []
     var trainedTokens = 0
     var tokens = 0
     var isFinite = true
     /// The mean over the trained tokens.
     var loss: Double { lossSum / Double(max(1, trainedTokens)) }
+
+    /// Waits for what a GPU is still computing.
+    mutating func settle() {
+      lossSum += pending.reduce(0) { $0 + Double($1.scalar) }
+      isFinite = isFinite && lossSum.isFinite
+      pending = []
+    }
   }
 
   /// Rows go through the model in groups of at most `tokensAtOnce` tokens, at least one row each. Groups depend on the sequence of rows alone,
@@ -36,30 +45,26 @@ struct GradientWindow {
     return groups
   }
 
-  /// Adds the gradient of the mean loss over all trained tokens of `rows` to the parameters. Stops at a loss that is not finite.
+  /// Adds the gradient of the mean loss over all trained tokens of `rows` to the parameters. Stops at a loss that is not finite; on a GPU
+  /// nothing waits for the loss, and `Result.settle` tells it.
   func gradients(_ rows: [TokenRow], random: Random) -> Result {
     let trained = rows.reduce(0) { $0 + $1.trainedTokens }
     var result = Result()
     result.trainedTokens = trained
     result.tokens = rows.reduce(0) { $0 + $1.ids.count }
     if trained == 0 { return result }
-    let isGPU = model.placement.device.isCUDA
-    var sums: [Tensor] = []
     for (index, group) in groups(rows).enumerated() where result.isFinite {
       let tape = Tape()
       let context = ForwardContext(
         lengths: group.flatMap(\.lengths), tape: tape, checkpointing: checkpointing, dropoutRandom: random.split(UInt64(index)))
       context.offload = offload
       let (sum, count) = loss(group, context)
-      sums.append(sum.detached)
-      // On a GPU the loss is read when the whole window is queued: reading it earlier would wait for the device.
-      if !isGPU { result.isFinite = sum.scalar.isFinite }
+      result.pending.append(sum.detached)
+      if !sum.device.isCUDA { result.settle() }
       if count > 0, result.isFinite {
         tape.backward(from: sum, seed: Tensor([1 / Float(trained)], [1], on: model.placement.device))
       }
     }
-    result.lossSum = sums.reduce(0) { $0 + Double($1.scalar) }
-    result.isFinite = result.lossSum.isFinite
     return result
   }
 

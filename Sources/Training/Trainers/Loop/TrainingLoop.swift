@@ -79,17 +79,16 @@ final class TrainingLoop {
     let batch = order.rows(step: state.step).map { rows[$0] }
     let random = Random(seed: plan.seed, stream: 0x6472_6F70).split(UInt64(state.step))
     let rate = recipe.schedule.rate(step: state.step, total: plan.totalSteps, peak: recipe.optimizer.options.learningRate)
-    let result = window.gradients(batch, random: random)
-    // On a GPU the step is queued without waiting for the norm; a step that is not finite changes nothing there, too.
-    let outcome =
-      result.isFinite
-      ? optimizer.step(learningRate: rate, maximumNorm: recipe.plan.maxGradNorm).values : (norm: 0, isSkipped: true)
-    let (norm, isGood) = (outcome.norm, !outcome.isSkipped)
-    if isGood {
+    var result = window.gradients(batch, random: random)
+    // On a GPU the update is queued before loss and norm are known: it leaves itself out where the norm is not finite.
+    let outcome = result.isFinite ? optimizer.step(learningRate: rate, maximumNorm: recipe.plan.maxGradNorm) : nil
+    result.settle()
+    let (norm, isSkipped) = outcome?.values ?? (.nan, true)
+    if isSkipped {
+      try skip(batch, result)
+    } else {
       state.updates += 1
       state.skippedInRow = 0
-    } else {
-      try skip(batch, result)
     }
     model.clearGradients()
     state.step += 1
@@ -98,7 +97,12 @@ final class TrainingLoop {
     return StepMetrics(
       step: state.step, totalSteps: plan.totalSteps, epoch: plan.epoch(after: state.step), loss: result.loss, learningRate: rate,
       gradientNorm: norm, tokens: result.tokens, trainedTokens: result.trainedTokens, tokensPerSecond: Double(result.tokens) / seconds,
-      peakMemoryBytes: HostMemory.peakBytes, skipped: !isGood)
+      peakMemoryBytes: peakMemoryBytes, skipped: isSkipped)
+  }
+
+  private var peakMemoryBytes: Int {
+    let device = model.placement.device
+    return device.isCUDA ? device.gpu.memory.peakBytes : HostMemory.peakBytes
   }
 
   private func skip(_ batch: [TokenRow], _ result: GradientWindow.Result) throws {
