@@ -273,7 +273,7 @@ public final class Tape {
       needs: inputs.map { $0 != nil })
     _ = consume node
     var outgoing = rule(&context)
-    precondition(outgoing.count == inputs.count, "\(name): \(outgoing.count) gradients for \(inputs.count) inputs")
+    guard outgoing.count == inputs.count else { fatalError("\(name): \(outgoing.count) gradients for \(inputs.count) inputs") }
     for (index, slot) in inputs.enumerated() {
       guard let slot else { continue }
       if let before = context.arrived[index] {

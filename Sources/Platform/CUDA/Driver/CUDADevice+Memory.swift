@@ -93,9 +93,9 @@ extension CUDADevice {
 
   /// Copies to host memory. On `stream` it returns when the bytes are there; on another one maybe earlier where the target is pinned.
   ///
-  /// On a simulated GPU the bytes are zero.
+  /// On a simulated GPU the bytes are zero, in pinned memory, which has none there, what they were.
   public func copy(from source: DevicePointer, to target: UnsafeMutableRawPointer, bytes: Int, on other: CUDAStream? = nil) {
-    if isSimulated && bytes > 0 { target.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
+    if isSimulated && bytes > 0 && other == nil { target.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
     if bytes == 0 || skipsWork { return }
     makeCurrent()
     note(cuMemcpyDtoHAsync(target, source.address, bytes, (other ?? stream).handle), "copy \(bytes) bytes from \(name)")

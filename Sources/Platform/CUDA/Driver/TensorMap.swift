@@ -35,6 +35,10 @@ public struct TensorMap: KernelArgument, @unchecked Sendable {
   /// 128 bytes.
   @inlinable public static var slotBytes: Int { 128 }
 
+  /// No map: for a simulated GPU, which reads none.
+  public static let none = TensorMap()
+  private init() {}
+
   /// Encodes a map.
   ///
   /// - Parameters:

@@ -19,7 +19,7 @@ public struct LinearOperands {
 
 extension LinearOperands {
   /// Bias and the adapter's tensors, in the order of `Projection.parameters` behind the weight.
-  var rest: [Tensor?] { [bias, lora?.a, lora?.b, lora?.magnitude].compactMap { $0 } }
+  var rest: [Tensor] { [bias, lora?.a, lora?.b, lora?.magnitude].compactMap { $0 } }
 
   /// What remains when the tensors are taken away: what a backward rule may capture.
   var form: Projection.Form {
