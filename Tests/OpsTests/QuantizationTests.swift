@@ -59,4 +59,21 @@ import Testing
       #expect(Array(whole.codes.array(UInt8.self)[row * 1024..<(row + 1) * 1024]) == one.codes.array(UInt8.self))
     }
   }
+
+  /// The folded code tables of the optimizer's kernel give every step the code of the whole table.
+  @Test func foldedCodes() {
+    let tables = GPUAdamW.codeTables
+    let places = 4096 + (32768 - 4096) / 64
+    #expect(tables.count == 2048 + 3 * 2 * places)
+    func code(_ table: Int, _ u: Int) -> Int {
+      let place = 2048 + 2 * (table * places + (u < 4096 ? u : 4096 + (u - 4096) / 64))
+      return Int(tables[place + 1]) + (u % 64 >= Int(tables[place]) ? 1 : 0)
+    }
+    let (signed, unsigned) = (DynamicMap.signed.codes, DynamicMap.unsigned.codes)
+    for step in 0..<65536 {
+      let found = step >= 32768 ? code(0, step - 32768) : 255 - code(1, 32767 - step)
+      #expect(found == Int(signed[step]), "step \(step)")
+      if step >= 32768 { #expect(code(2, step - 32768) == Int(unsigned[step]), "step \(step)") }
+    }
+  }
 }

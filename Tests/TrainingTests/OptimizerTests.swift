@@ -23,6 +23,33 @@ import Testing
     }
   }
 
+  /// A step clips to the norm, and leaves everything as it is where the norm is not finite.
+  @Test func steps() {
+    let parameter = Parameter(name: "w", shape: [2], value: Tensor([Float(1), -2], [2]))
+    parameter.makeTrainable()
+    let optimizer = AdamWOptimizer([parameter], AdamWOptions(learningRate: 0.1))
+    parameter.gradient = Tensor([Float(3), 4], [2])
+    let first = optimizer.step(learningRate: 0.1, maximumNorm: 1).values
+    #expect(first.norm == 5 && !first.isSkipped && optimizer.updates == 1)
+    let values = parameter.value.array(Float.self)
+    parameter.gradient = Tensor([Float.infinity, 4], [2])
+    #expect(optimizer.step(learningRate: 0.1, maximumNorm: 1).values.isSkipped && optimizer.updates == 1)
+    #expect(parameter.value.array(Float.self) == values)
+  }
+
+  /// The loss scale halves at a step that is not finite and doubles after enough good ones.
+  @Test func lossScaling() {
+    var scaling = LossScaling(scale: 4, growthInterval: 2)
+    scaling.note(isFinite: true)
+    scaling.note(isFinite: false)
+    scaling.note(isFinite: true)
+    #expect(scaling.scale == 2)
+    scaling.note(isFinite: true)
+    #expect(scaling.scale == 4 && scaling.goodSteps == 0)
+    for _ in 0..<9 { scaling.note(isFinite: false) }
+    #expect(scaling.scale == 1)
+  }
+
   /// The dynamic 8-bit formats are those of bitsandbytes; its AdamW gives the same parameters and, but for a code here and there, states.
   @Test func eightBit() throws {
     let folder = Fixtures.root.appending(path: "quant")

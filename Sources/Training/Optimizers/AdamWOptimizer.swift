@@ -1,3 +1,4 @@
+import SwiftletCUDA
 import SwiftletLayers
 import SwiftletOps
 import SwiftletTensorCore

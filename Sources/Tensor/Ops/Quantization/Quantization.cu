@@ -3,7 +3,8 @@
 // dequantize_4bit: a thread turns UNROLL words of 8 codes into 8 numbers each; neighbouring threads take neighbouring words, so that a warp
 // reads 128 and writes 512 bytes at a time. The 16 code values lie in 16 banks of shared memory: a lookup never waits for another. Block
 // scales are decoded on the way. 2.63 bytes a number for 2-byte T: 0.5 read, 2 written, the rest scales. Memory-bound: some 5 operations
-// a number leave the arithmetic units two thirds idle.
+// a number leave the arithmetic units two thirds idle. H200: 14336×4096 to bf16 in 40.7 µs when the cache is full of other data to be written
+// back, 39 µs when it is not (3.6 and 3.8 TB/s); pure writing reaches 3.4 TB/s there. Quantising the same takes 174 + 20 µs.
 #include "numbers.cuh"
 
 #ifndef GROUP
