@@ -19,6 +19,6 @@ extension Tensor {
 extension KernelVariants {
   static let initialization = [
     KernelVariant(
-      "Initialization.cu", ["draw"], [[KernelDefine("T", "bf16")], [KernelDefine("T", "half16")], [KernelDefine("T", "float")]])
+      "Initialization.cu", ["draw"], [[KernelDefine("T", "bf16")], [KernelDefine("T", "half16")], [KernelDefine("T", "float32")]])
   ]
 }

@@ -92,6 +92,6 @@ extension KernelVariants {
   static let dora = [
     KernelVariant(
       "DoRA.cu", ["row_norms", "dora_output", "dora_gradient", "dora_magnitude_gradient"],
-      [[KernelDefine("T", "bf16")], [KernelDefine("T", "half16")], [KernelDefine("T", "float")]])
+      [[KernelDefine("T", "bf16")], [KernelDefine("T", "half16")], [KernelDefine("T", "float32")]])
   ]
 }
