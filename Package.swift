@@ -144,7 +144,7 @@ let package = Package(
         "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
         "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "TestSupport",
       ]),
-    tests("CLITests", uses: ["SwiftletModels", "Swiftlet", "TestSupport"]),
+    tests("CLITests", uses: ["SwiftletCUDA", "SwiftletFormats", "SwiftletModels", "Swiftlet", "TestSupport"]),
     tests(
       "ParityTests",
       uses: [

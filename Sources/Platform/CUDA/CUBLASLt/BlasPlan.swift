@@ -62,12 +62,15 @@ struct BlasPlan: @unchecked Sendable {
       var alignment = alignments[i]
       try checkBlas(cublasLtMatmulPreferenceSetAttribute(preference, 5 + Int32(i), &alignment, 4), wanted)
     }
-    var choice = swiftlet_blas_choice()
+    var choices = [swiftlet_blas_choice](repeating: swiftlet_blas_choice(), count: 8)
     var found: Int32 = 0
     let code = cublasLtMatmulAlgoGetHeuristic(
-      handle, product, layouts.0, layouts.1, layouts.2, layouts.3, preference, 1, &choice, &found)
+      handle, product, layouts.0, layouts.1, layouts.2, layouts.3, preference, Int32(choices.count), &choices, &found)
     try checkBlas(code, wanted)
-    if found == 0 { throw CUDAError(wanted: wanted, found: "cuBLASLt knows no way") }
+    // Best first; those with a status cannot run.
+    guard let choice = choices.prefix(Int(found)).first(where: { $0.status == 0 }) else {
+      throw CUDAError(wanted: wanted, found: "cuBLASLt knows no way")
+    }
     return choice
   }
 }

@@ -21,6 +21,9 @@ extension GPUCheck {
     memory.cap = old
     var text = ""
     do throws(CUDAError) { try device.check() } catch { text = error.description }
+    let tooMuch = device.allocate(2 * device.totalMemory, part: .activations)
+    var full = ""
+    do throws(CUDAError) { try device.check() } catch { full = error.description }
     let after = device.allocate(1001, part: .cache)
     device.free(after, bytes: 1001, part: .cache)
     let cap = refused == .null && text.contains("1001 bytes for cache") && after != .null
@@ -28,6 +31,7 @@ extension GPUCheck {
       CheckResult(name: "memory: bytes miscounted", error: Double(counted + peak + peakOfPart), tolerance: 0),
       CheckResult(name: "memory: blocks misplaced", error: Double(misplaced), tolerance: 0),
       CheckResult(name: "memory: a cap that fails", error: cap ? 0 : 1, tolerance: 0),
+      CheckResult(name: "memory: \(full)", error: tooMuch == .null && full.contains("is full") ? 0 : 1, tolerance: 0),
       CheckResult(name: "memory: nothing but null for no bytes", error: device.allocate(0, part: .cache) == .null ? 0 : 1, tolerance: 0),
     ]
   }

@@ -73,7 +73,7 @@ struct ProductCheck {
       return CheckResult(name: "\(title): \(error)", error: .infinity, tolerance: 1)
     }
     let added = addsOther ? d.values : c.values
-    let half: Double = result == .float32 ? 0x1p-24 : result == .float16 ? 0x1p-11 : 0x1p-9
+    let half: Double = result == .float32 ? 0x1p-24 : result == .float16 ? 0x1p-11 : 0x1p-8
     var worst = 0.0
     for i in 0..<m {
       for j in 0..<(n + extra) {
