@@ -16,6 +16,9 @@ struct Doctor: ParsableCommand {
   @Flag(name: .long, help: "Also check every operation against its definition, on the processor and the GPU, or on --device alone.")
   var selftest = false
 
+  @Option(name: .long, help: "Of the checks, run those whose names hold this text.")
+  var only: String?
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
@@ -26,7 +29,7 @@ struct Doctor: ParsableCommand {
 
   private func check() throws {
     var failed = 0
-    for check in SelfCheck.on(global.device) {
+    for check in SelfCheck.on(global.device) where only.map(check.name.contains) ?? true {
       global.note("checking \(check.name)")
       for result in check.run() {
         if !result.passed { failed += 1 }

@@ -58,6 +58,9 @@ struct BlasPlan: @unchecked Sendable {
     defer { _ = cublasLtMatmulPreferenceDestroy(preference) }
     var bytes = workspace
     try checkBlas(cublasLtMatmulPreferenceSetAttribute(preference, 1, &bytes, 8), wanted)
+    // Sums of parts of k in float32 only: the other schemes round them to the result's type, and what is added to it too.
+    var reductions: UInt32 = 2
+    try checkBlas(cublasLtMatmulPreferenceSetAttribute(preference, 3, &reductions, 4), wanted)
     for i in 0..<4 {
       var alignment = alignments[i]
       try checkBlas(cublasLtMatmulPreferenceSetAttribute(preference, 5 + Int32(i), &alignment, 4), wanted)

@@ -14,7 +14,8 @@ extension SelfCheck {
 
   /// What `swiftlet doctor --selftest` checks on a GPU: the platform itself, then every room that computes there.
   public static func gpu(_ ordinal: Int) -> [SelfCheck] {
-    (GPUCheck.platform + GPUCheck.rooms).map { check in SelfCheck("cuda:\(ordinal) " + check.name) { check.run(on: ordinal) } }
+    let checks = GPUCheck.platform.map { ("platform " + $0.name, $0) } + GPUCheck.rooms.map { ($0.name, $0) }
+    return checks.map { name, check in SelfCheck("cuda:\(ordinal) " + name) { check.run(on: ordinal) } }
   }
 }
 
