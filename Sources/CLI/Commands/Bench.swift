@@ -47,6 +47,12 @@ struct Bench: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("Where kept block inputs lie: none (where they are) or host.", valueName: "o"))
   var offload = OffloadOption.none
 
+  @Flag(
+    name: .long,
+    help:
+      "On a GPU, memory first: blocks replayed from host memory, optimizer paged, token table on the host, head in 4 bits, MLP in tiles.")
+  var lean = false
+
   @Option(name: .long, help: ArgumentHelp("adamW, adamW8bit or pagedAdamW8bit.", valueName: "name"))
   var optimizer = "adamW"
 
@@ -92,6 +98,7 @@ struct Bench: ParsableCommand {
     case "adamW8bit": options.optimizer = .adamW8bit(learningRate: 1e-4)
     default: options.optimizer = .pagedAdamW8bit(.init(learningRate: 1e-4))
     }
+    if lean { options.makeLean() }
     for result in try body(try ModelBench(config: config, options)) {
       Terminal.line(global.json ? result.json.serialized() : result.text)
     }

@@ -41,8 +41,11 @@ public final class CheckpointReader {
   /// - Parameters:
   ///   - weights: precision in memory.
   ///   - device: where the model lies and computes.
+  ///   - placing: changes where parts of it go.
   /// - Throws: one error that lists every tensor that is missing, unexpected or of another shape.
-  public func model(_ weights: WeightPrecision = .stored, on device: Device = .cpu) throws -> CausalLM {
+  public func model(_ weights: WeightPrecision = .stored, on device: Device = .cpu, placing: (Placement) -> Placement = { $0 }) throws
+    -> CausalLM
+  {
     if config.has("quantization_config") {
       throw config.error("quantization_config", "a checkpoint of float32, bfloat16 or float16 weights is wanted, found a quantised one")
     }
@@ -51,7 +54,7 @@ public final class CheckpointReader {
     try check(shapes)
     let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format)
     let model = try ModelRegistry.make(
-      config: config, source: .provider(provider), placement: weights.placement(on: device, stored: storedFormat))
+      config: config, source: .provider(provider), placement: placing(weights.placement(on: device, stored: storedFormat)))
     if let error = provider.error { throw error }
     return model
   }

@@ -1,3 +1,4 @@
+import SwiftletLayers
 import SwiftletModels
 import SwiftletTensorCore
 
@@ -9,19 +10,21 @@ public enum ModelLoader {
   ///   - weights: precision of the base's weights in memory.
   ///   - device: where the model lies and computes.
   ///   - adapter: a folder with a PEFT adapter to put on top.
+  ///   - placing: changes where parts of the model go.
   ///   - resolve: turns the base model's name in an adapter config into a folder; by default a path, also one beside the adapter.
   public static func load(
     _ folder: String, as weights: WeightPrecision = .stored, on device: Device = .cpu, adapter: String? = nil,
-    resolve: ((String) throws -> String)? = nil
+    resolve: ((String) throws -> String)? = nil,
+    placing: (Placement) -> Placement = { $0 }
   ) throws -> CausalLM {
     let isAdapter = AdapterFile.exists(in: folder)
     guard FolderFiles.exists(FolderFiles.join(folder, "config.json")) || !isAdapter else {
       guard adapter == nil else { throw CheckpointError(folder, "a model is wanted, found an adapter; name its base model instead") }
-      let model = try CheckpointReader(try base(of: folder, resolve)).model(weights, on: device)
+      let model = try CheckpointReader(try base(of: folder, resolve)).model(weights, on: device, placing: placing)
       try AdapterFile.load(folder, into: model)
       return model
     }
-    let model = try CheckpointReader(folder).model(weights, on: device)
+    let model = try CheckpointReader(folder).model(weights, on: device, placing: placing)
     if let adapter = adapter ?? (isAdapter ? folder : nil) { try AdapterFile.load(adapter, into: model) }
     return model
   }

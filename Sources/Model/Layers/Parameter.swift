@@ -9,8 +9,18 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   public let name: String
   /// Sizes of the axes.
   public let shape: Shape
-  /// The sum of gradients since it was last set to nil, float32; nil where none has come.
-  public var gradient: Tensor?
+  /// The sum of gradients since it was last set to nil, float32; nil where none has come. Of a paged parameter it lies in pinned host memory
+  /// and may be read once `PageQueue.finish` was called.
+  public var gradient: Tensor? {
+    get { hasPagedGradient ? pagedGradient?.value : ownGradient }
+    set {
+      ownGradient = newValue
+      hasPagedGradient = false
+    }
+  }
+  private var ownGradient: Tensor?
+  private var pagedGradient: PagedGradient?
+  private var hasPagedGradient = false
   /// Whether `tensor(on:)` asks for a gradient. Set it with `makeTrainable` or `freeze`.
   public private(set) var isTrainable = false
   /// Goes up with every change of the value, so that caches know what older weights computed.
@@ -52,6 +62,12 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     }
     set {
       precondition(newValue.shape == shape, "\(name): value of shape \(newValue.shape), wanted \(shape)")
+      if isPaged, let stored {
+        device.gpu.synchronize()
+        stored.copyElements(of: newValue)
+        version += 1
+        return
+      }
       stored = newValue.moved(to: device, part: isTrainable ? .adapter : .weights)
       quantized = nil
       version += 1
@@ -90,12 +106,27 @@ public final class Parameter: GradientSink, @unchecked Sendable {
 
   private var computeValue: Tensor {
     let value = value
-    guard let computeType, shape.rank > 1, value.device.isCUDA, isTrainable, value.dtype != computeType else { return value }
+    guard let computeType, shape.rank > 1, device.isCUDA, isTrainable, value.dtype != computeType || isPaged else { return value }
     if let rounded, rounded.version == version { return rounded.value }
-    let copy = rounded?.value ?? Tensor(uninitialized: shape, computeType, part: .adapter, on: value.device)
-    copy.assignCast(of: value)
+    let copy = rounded?.value ?? Tensor(uninitialized: shape, computeType, part: .adapter, on: device)
+    copy.assignCast(of: isPaged ? value.moved(to: device, part: .workspace) : value)
     rounded = (version, copy)
     return copy
+  }
+
+  /// Whether the trained value and its gradient lie in pinned host memory, and only a rounded copy on the GPU.
+  public var isPaged: Bool { pagedGradient != nil }
+
+  /// Moves the trained value of a matrix on a GPU, and from now on its gradients, to pinned host memory: the optimizer reaches them over the
+  /// bus, passes read the rounded copy that stays.
+  public func page() {
+    guard isTrainable, shape.rank > 1, device.isCUDA, !isPaged, let stored else { return }
+    _ = computeValue
+    let host = stored.pinned(for: device)
+    // Small values are copied in order; the copy must have left before the source goes.
+    device.gpu.synchronize()
+    self.stored = host
+    pagedGradient = PagedGradient(shape, on: device)
   }
 
   /// The rounded copy that passes on a GPU read, up to date; nil where they read the value itself. An optimizer may write it together with
@@ -124,8 +155,20 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     gradient = nil
   }
 
+  /// Moves a frozen value on a GPU to pinned host memory, from which the GPU reads it over the bus.
+  func moveToHost() {
+    guard device.isCUDA, !isTrainable, let stored else { return }
+    let host = stored.pinned(for: device)
+    device.gpu.synchronize()
+    self.stored = host
+  }
+
   /// The value in host memory: the value itself, or a copy of what lies on a GPU.
-  public var hostValue: Tensor { value.moved(to: .cpu, part: .workspace) }
+  public var hostValue: Tensor {
+    // The GPU writes paged values itself.
+    if isPaged { device.gpu.synchronize() }
+    return value.moved(to: .cpu, part: .workspace)
+  }
 
   /// Makes the value a float32 tensor of its own (where there is one) and asks for gradients from now on.
   public func makeTrainable() {
@@ -150,14 +193,20 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   /// Gives the gradient away to an op that adds to it and brings it back.
   public func lend() -> Tensor? {
     defer { gradient = nil }
-    return gradient
+    return hasPagedGradient ? pagedGradient?.fetched() : ownGradient
   }
 
   /// Adds a gradient in place.
   public func accumulate(_ new: consuming Tensor) {
     var new = new
-    guard let gradient else {
-      self.gradient = new.isUniquelyOwned() ? new : new.copied(part: .gradients)
+    if let pagedGradient {
+      if hasPagedGradient { new.add(pagedGradient.fetched()) }
+      pagedGradient.store(new)
+      hasPagedGradient = true
+      return
+    }
+    guard let gradient = ownGradient else {
+      ownGradient = new.isUniquelyOwned() ? new : new.copied(part: .gradients)
       return
     }
     gradient.add(new)

@@ -43,7 +43,7 @@ public final class ModelBuilder {
   /// The scope of the whole model.
   public var root: ParameterScope { ParameterScope(builder: self, path: "") }
 
-  func parameter(_ name: String, _ shape: Shape, _ initial: Initialization, quantizing: Bool = false) -> Parameter {
+  func parameter(_ name: String, _ shape: Shape, _ initial: Initialization, _ quantization: QuantizationFormat? = nil) -> Parameter {
     let made = Parameter(name: name, shape: shape)
     switch source {
     case .shapes: return made
@@ -57,7 +57,7 @@ public final class ModelBuilder {
         made.start(at: value)
       }
     }
-    placement.place(made, quantizing: quantizing)
+    placement.place(made, quantization)
     return made
   }
 
@@ -102,24 +102,35 @@ public struct ParameterScope {
     let linear = Linear(
       path: scope.path,
       weight: builder.parameter(
-        scope["weight"].path, [outputs, inputs], .normal(standardDeviation), quantizing: builder.placement.quantizes(scope.path)),
+        scope["weight"].path, [outputs, inputs], .normal(standardDeviation), builder.placement.quantization(of: scope.path)),
       bias: bias ? scope.parameter("bias", [outputs], .zeros) : nil)
     register(linear)
     return linear
   }
 
   /// A linear layer over the weight of another module: a tied head.
+  ///
+  /// Where the table is to stay on the host and the head to be quantised, the head gets a quantised copy of its own.
   public func tiedLinear(_ name: String, weight: Parameter) -> Linear {
+    var weight = weight
+    if let matrix = builder.placement.headCopy(of: weight) {
+      let table = weight
+      weight = Parameter(name: table.name, shape: table.shape)
+      weight.store(matrix)
+      table.moveToHost()
+    }
     let linear = Linear(path: self[name].path, weight: weight, bias: nil)
     register(linear)
     return linear
   }
 
   /// A table of vectors, `weight` [count, dimension].
-  public func embedding(_ name: String, count: Int, dimension: Int, scale: Float = 1) -> Embedding {
+  /// - Parameter isTied: whether the head reads the same table.
+  public func embedding(_ name: String, count: Int, dimension: Int, scale: Float = 1, isTied: Bool = false) -> Embedding {
     let scope = self[name]
-    let embedding = Embedding(
-      path: scope.path, weight: scope.parameter("weight", [count, dimension], .normal(standardDeviation)), scale: scale)
+    let weight = scope.parameter("weight", [count, dimension], .normal(standardDeviation))
+    if builder.placement.keepsEmbeddingOnHost, !isTied { weight.moveToHost() }
+    let embedding = Embedding(path: scope.path, weight: weight, scale: scale)
     register(embedding)
     return embedding
   }

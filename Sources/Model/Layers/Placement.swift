@@ -12,6 +12,11 @@ public struct Placement: Hashable, Sendable {
   public var quantization: QuantizationFormat?
   /// Whether the scales of 4-bit blocks are themselves coded in 8 bits.
   public var doubleQuantizes = true
+  /// How the matrix of the language-model head is coded; nil keeps it dense.
+  public var headQuantization: QuantizationFormat?
+  /// Whether the token table stays in pinned host memory, from which a GPU gathers rows. A table that is the head's
+  /// too goes there only where the head is quantised, and then has a copy of its own.
+  public var keepsEmbeddingOnHost = false
   /// Whether random weights are drawn on the GPU, fast and with other numbers than the CPU draws: for measuring.
   public var drawsOnDevice = false
 
@@ -25,16 +30,25 @@ public struct Placement: Hashable, Sendable {
     self.quantization = quantization
   }
 
-  /// Whether the matrix of the linear layer at `path` is quantised.
-  public func quantizes(_ path: String) -> Bool {
-    let name = path.split(separator: ".").last ?? ""
-    return quantization != nil && !["lm_head", "router", "gate"].contains(name)
+  /// How the matrix of the linear layer at `path` is coded; nil for dense.
+  public func quantization(of path: String) -> QuantizationFormat? {
+    switch path.split(separator: ".").last ?? "" {
+    case "lm_head": headQuantization
+    case "router", "gate": nil
+    default: quantization
+    }
+  }
+
+  /// The quantised copy of a tied table that the head reads where the table goes to the host; nil where both stay one.
+  func headCopy(of table: Parameter) -> QuantizedMatrix? {
+    guard keepsEmbeddingOnHost, let headQuantization, device.isCUDA, table.isMaterialized else { return nil }
+    return QuantizedMatrix(quantizing: table.value, headQuantization, doubleQuantized: doubleQuantizes)
   }
 
   /// Puts a parameter where it belongs.
-  func place(_ parameter: Parameter, quantizing: Bool) {
+  func place(_ parameter: Parameter, _ quantization: QuantizationFormat?) {
     guard parameter.isMaterialized else { return }
-    if quantizing, let quantization, parameter.quantized == nil {
+    if let quantization, parameter.quantized == nil {
       // Moved first: a GPU quantises faster than the host, and needs room for one matrix only.
       let dense = parameter.value.device == device ? parameter.value : parameter.value.moved(to: device, part: .workspace)
       parameter.store(QuantizedMatrix(quantizing: dense, quantization, doubleQuantized: doubleQuantizes))

@@ -24,7 +24,7 @@ extension ModelFamily {
   ) rethrows -> CausalLM.Parts {
     let model = scope["model"]
     let embedding = model.embedding(
-      "embed_tokens", count: decoder.vocabularySize, dimension: decoder.hiddenSize, scale: embeddingScale)
+      "embed_tokens", count: decoder.vocabularySize, dimension: decoder.hiddenSize, scale: embeddingScale, isTied: decoder.isTied)
     let blocks = try (0..<decoder.layers).map { try block($0, model["layers"][$0]) }
     let final = norm(model, "norm")
     let head =

@@ -12,6 +12,8 @@ public final class AdamW8bitOptimizer: Optimizer {
   public static let blockSize = AdamW8bit.blockSize
   /// Parameters with fewer elements keep float32 moments.
   public static let smallestQuantised = 4096
+  /// Parameters with fewer elements stay on a GPU where others are paged.
+  public static let smallestPaged = 65536
 
   private enum Moments {
     case full(m: Tensor, v: Tensor)
@@ -30,10 +32,13 @@ public final class AdamW8bitOptimizer: Optimizer {
   private let onGPU: GPUOptimizer?
 
   /// State zero for each parameter.
-  /// - Parameter isPaged: whether coded moments of parameters on a GPU lie in pinned host memory.
+  /// - Parameter isPaged: whether of large matrices on a GPU values, gradients and moments lie in pinned host memory.
   public init(_ parameters: [Parameter], _ options: AdamWOptions, isPaged: Bool = false) {
     self.options = options
     let device = GPUOptimizer.device(of: parameters)
+    if isPaged, device != nil {
+      for parameter in parameters where parameter.shape.count >= Self.smallestPaged { parameter.page() }
+    }
     let entries = parameters.map {
       Entry(parameter: $0, moments: Self.moments($0.shape, on: device ?? .cpu, isPaged), decay: Float(options.decay(of: $0)))
     }

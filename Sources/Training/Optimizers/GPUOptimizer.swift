@@ -27,6 +27,7 @@ final class GPUOptimizer {
   func restore(updates: Int) { adam.restore(updates: updates, beta1: options.beta1, beta2: options.beta2) }
 
   func step(learningRate: Double, maximumNorm: Double, gradientScale: Double, lossScaling: LossScaling? = nil) {
+    parameters.first.map { PageQueue.finish($0.device) }
     let numbers = parameters.map { GPUAdamW.Numbers(value: $0.value, gradient: $0.gradient, copy: $0.computeCopy) }
     adam.step(
       numbers,

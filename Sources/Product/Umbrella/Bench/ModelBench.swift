@@ -35,6 +35,16 @@ public struct ModelBench: Sendable {
     /// Most bytes of tensors on a GPU; nil for all it has.
     public var memoryCap: Int?
 
+    /// Gives up a little speed for the least memory.
+    public mutating func makeLean() {
+      memory.checkpoint = .everyBlock
+      memory.offload = .host
+      memory.embedding = .host
+      memory.head = .nf4
+      memory.tileRows = max(256, min(2048, batch * length / 4))
+      optimizer = .pagedAdamW8bit(optimizer.options)
+    }
+
     /// A measurement of `batch` sequences.
     public init(batch: Int, length: Int, steps: Int) {
       self.batch = batch
@@ -96,7 +106,7 @@ public struct ModelBench: Sendable {
       throw Failure("no config", at: file, why: "MODELSPEC is a config.json or a folder that holds one", fix: "check the path")
     }
     try options.device.check()
-    var placement = options.weights.placement(on: options.device)
+    var placement = options.memory.applied(to: options.weights.placement(on: options.device))
     placement.drawsOnDevice = options.device.isCUDA
     if options.device.isCUDA { options.device.gpu.memory.cap = options.memoryCap }
     model = try ModelRegistry.make(

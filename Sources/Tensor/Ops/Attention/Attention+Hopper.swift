@@ -16,9 +16,11 @@ extension CUDAAttention {
 
   /// How the copy engine reads `count` heads' rows: boxes of 64 features, one head, `rows` rows; what lies beyond a head reads as zero.
   private func map(_ x: Tensor, heads: Int, rows: Int) throws(CUDAError) -> TensorMap {
-    gpu.isSimulated ? .none : try TensorMap(
-      x.address, dtype == .bfloat16 ? .bfloat16 : .float16, sizes: [width, heads, x.shape.rows], strides: [width * 2, heads * width * 2],
-      box: [64, 1, rows], swizzle: .bytes128)
+    gpu.isSimulated
+      ? .none
+      : try TensorMap(
+        x.address, dtype == .bfloat16 ? .bfloat16 : .float16, sizes: [width, heads, x.shape.rows], strides: [width * 2, heads * width * 2],
+        box: [64, 1, rows], swizzle: .bytes128)
   }
 
   func forwardHopper(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ sinks: Tensor?, _ output: Tensor, _ logSums: Tensor) {

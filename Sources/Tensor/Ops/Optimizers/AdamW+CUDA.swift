@@ -28,9 +28,9 @@ public final class GPUAdamW {
 
   /// What changes from step to step of one parameter.
   public struct Numbers {
-    /// float32, written.
+    /// float32, written; on the GPU, or in pinned host memory.
     public let value: Tensor
-    /// float32; nil counts as zeros.
+    /// float32, alike; nil counts as zeros.
     public let gradient: Tensor?
     /// bfloat16 or float16: the value rounded, written too.
     public let copy: Tensor?
@@ -155,7 +155,7 @@ public final class GPUAdamW {
     let words = zip(numbers, moments).flatMap { number, moment -> [UInt64] in
       check(number, moment)
       let tensors: [Tensor?] = [moment.mScale, moment.vScale, number.copy]
-      let first: [DevicePointer] = [number.value.address, number.gradient?.address ?? .null, moment.m, moment.v]
+      let first: [DevicePointer] = [number.value.placeForGPU, number.gradient?.placeForGPU ?? .null, moment.m, moment.v]
       let addresses: [UInt64] = (first + tensors.map { $0?.address ?? .null }).map(\.address)
       precondition(addresses.allSatisfy { $0 % 16 == 0 }, "AdamW: tensors begin at multiples of 16 bytes")
       let isHalf: UInt64 = number.copy?.dtype == .float16 ? 1 : 0

@@ -9,6 +9,7 @@ struct GradientWindow {
   let checkpointing: Checkpointing
   let tokensAtOnce: Int
   var offload = SavePlacement.device
+  var tileRows: Int?
 
   /// What a window gave.
   struct Result {
@@ -58,6 +59,7 @@ struct GradientWindow {
       let context = ForwardContext(
         lengths: group.flatMap(\.lengths), tape: tape, checkpointing: checkpointing, dropoutRandom: random.split(UInt64(index)))
       context.offload = offload
+      context.tileRows = tileRows
       let (sum, count) = loss(group, context)
       result.pending.append(sum.detached)
       if !sum.device.isCUDA { result.settle() }

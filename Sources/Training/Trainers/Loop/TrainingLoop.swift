@@ -61,7 +61,8 @@ final class TrainingLoop {
       model: model, checkpointing: recipe.memory.checkpoint == .everyBlock ? .everyBlock : .none,
       tokensAtOnce: recipe.memory.tokensAtOnce(
         longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA),
-      offload: recipe.memory.offload == .host ? .host : .device)
+      offload: recipe.memory.offload == .host ? .host : .device,
+      tileRows: recipe.memory.tileRows > 0 ? recipe.memory.tileRows : nil)
   }
 
   var isDone: Bool { state.step >= plan.totalSteps }

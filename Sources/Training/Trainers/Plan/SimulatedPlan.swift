@@ -52,7 +52,7 @@ struct SimulatedPlan {
     }
     let device = CUDADevice.simulated(
       capability: gpu.capability, memory: gpu.bytes, multiprocessors: gpu.multiprocessors, ordinal: ordinal)
-    var placement = recipe.model.weights.placement(on: .cuda(ordinal))
+    var placement = recipe.memory.applied(to: recipe.model.weights.placement(on: .cuda(ordinal)))
     placement.drawsOnDevice = true
     let model = try make(placement)
     var steps = recipe

@@ -156,6 +156,9 @@ extension MemoryOptions: RecipeSection {
   package mutating func fields(_ visit: inout FieldVisitor) {
     visit.field("checkpoint", &checkpoint)
     visit.field("offload", &offload)
+    visit.field("embedding", &embedding)
+    visit.field("head", &head)
+    visit.field("tileRows", &tileRows)
     visit.field("tokensAtOnce", &tokensAtOnce)
   }
 }

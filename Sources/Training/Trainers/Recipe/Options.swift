@@ -1,4 +1,5 @@
 import SwiftletCheckpoints
+import SwiftletLayers
 import SwiftletModels
 
 /// Which model is trained.
@@ -111,12 +112,27 @@ public struct MemoryOptions: Hashable, Sendable {
   public var checkpoint = CheckpointOption.none
   /// Where kept block inputs lie.
   public var offload = OffloadOption.none
+  /// Where the frozen token table lies: `host` leaves it in host memory, from which a GPU gathers rows.
+  public var embedding = OffloadOption.none
+  /// Precision of the frozen language-model head on a GPU: `stored`, `int8`, `fp8` or `nf4`.
+  public var head = WeightPrecision.stored
+  /// On a GPU, tokens that go through the wide middle of an MLP together; 0 for all. Fewer cost less memory and a little time.
+  public var tileRows = 0
   /// Rows of a step go through the model together up to this many tokens; a longer row goes alone. 0 chooses: 1024 on the CPU, on a GPU
   /// `plan.batchSize` of the longest rows.
   public var tokensAtOnce = 0
 
   /// The defaults.
   public init() {}
+
+  /// `placement` with what is to be saved of the model's own memory.
+  public func applied(to placement: Placement) -> Placement {
+    guard placement.device.isCUDA else { return placement }
+    var placement = placement
+    placement.keepsEmbeddingOnHost = embedding == .host
+    placement.headQuantization = head.quantization
+    return placement
+  }
 
   /// `tokensAtOnce` for rows of at most `longest` tokens, `batchSize` of which make a micro-batch.
   func tokensAtOnce(longest: Int, batchSize: Int, isGPU: Bool) -> Int {

@@ -13,6 +13,8 @@ extension Recipe {
     if data.path == nil { problem("data.path", "wants a file or folder with rows") }
     if output == nil { problem("output", "wants a folder for the run, such as runs/first") }
     if plan.epochs == nil && plan.steps == nil { problem("plan", "wants epochs or steps") }
+    if memory.tileRows < 0 { problem("memory.tileRows", "wants at least 1, or 0 for all, found \(memory.tileRows)") }
+    if memory.head.format != nil { problem("memory.head", "wants stored, int8, fp8 or nf4, found \(memory.head.rawValue)") }
     if memory.tokensAtOnce < 0 { problem("memory.tokensAtOnce", "wants at least 1, or 0 to choose, found \(memory.tokensAtOnce)") }
     if evaluation.every < 0 { problem("evaluation.every", "wants 0 (at the end only) or more, found \(evaluation.every)") }
     if evaluation.every > 0, data.evaluation == nil, data.holdOut == 0 {

@@ -61,9 +61,10 @@ struct ModelSource {
   }
 
   private func base(_ recipe: Recipe, _ seed: UInt64) throws -> CausalLM {
-    if let folder { return try ModelLoader.load(folder, as: recipe.model.weights, on: device) }
+    if let folder { return try ModelLoader.load(folder, as: recipe.model.weights, on: device, placing: recipe.memory.applied) }
     return try ModelRegistry.make(
-      config: config, source: .random(seed: seed), placement: recipe.model.weights.placement(on: device, stored: .float32))
+      config: config, source: .random(seed: seed),
+      placement: recipe.memory.applied(to: recipe.model.weights.placement(on: device, stored: .float32)))
   }
 
   /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
