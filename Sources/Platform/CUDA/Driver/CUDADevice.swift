@@ -26,6 +26,10 @@ public final class CUDADevice: @unchecked Sendable {
   public let memory = DeviceMemory()
   /// All computation goes here.
   public let stream: CUDAStream
+  /// Buffers for weights that are dequantised beside the computation; 0 saves their memory and dequantises between products.
+  public var dequantizationSlots = 2
+  // Where kernels go that name no stream; nil: `stream`.
+  var launching: CUDAStream?
   /// Copies to host memory, beside the computation.
   public let outStream: CUDAStream
   /// Copies from host memory, beside the computation.
@@ -176,6 +180,15 @@ public final class CUDADevice: @unchecked Sendable {
   public func makeCurrent() { context.makeCurrent() }
 
   // MARK: errors
+
+  /// Sends the kernels that `body` launches to another stream. Memory is still allocated and freed in the order of `stream`. Not for use from
+  /// several threads at once.
+  public func launching(on other: CUDAStream, _ body: () -> Void) {
+    let before = launching
+    launching = other
+    body()
+    launching = before
+  }
 
   /// Whether there is no GPU behind it; see `simulated`.
   public var isSimulated: Bool { context.isSimulated }

@@ -68,7 +68,7 @@ public final class CUDAKernel: @unchecked Sendable {
     }
     let code = cuLaunchKernel(
       function, UInt32(grid.0), UInt32(grid.1), UInt32(grid.2), UInt32(block.0), UInt32(block.1), UInt32(block.2), UInt32(shared),
-      (stream ?? device.stream).handle, arguments, nil)
+      (stream ?? device.launching ?? device.stream).handle, arguments, nil)
     if code != 0 { failed(code, grid, block, shared) }
   }
 

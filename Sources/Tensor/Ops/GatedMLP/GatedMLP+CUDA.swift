@@ -38,27 +38,32 @@ struct GPUGatedMLP {
       lora = operands.lora
     }
 
-    /// `[W | s·B]` [out, in + rank], or `[s·B | W]`.
-    func beside(like x: Tensor, adapterFirst: Bool = false) -> Tensor {
-      guard let lora else { return weight.dense(x.dtype, on: x.device) }
-      let width = inputs + rank
+    /// Lets `body` queue products with `[W | s·B]` [out, in + rank], or `[s·B | W]`.
+    func beside(like x: Tensor, adapterFirst: Bool = false, _ body: (Tensor) -> Void) {
+      guard let lora else { return weight.withDense(x.dtype, on: x.device, body) }
+      let (width, size) = (inputs + rank, x.dtype.size)
       // One row's adapter more: a view that starts behind the adapter ends behind the last row.
-      let storage = Storage(byteCount: (outputs * width + rank) * x.dtype.size, part: .workspace, on: x.device)
-      let whole = Tensor(storage, shape: [outputs, width], dtype: x.dtype)
-      let shifted = Tensor(storage, byteOffset: rank * x.dtype.size, shape: [outputs, width], dtype: x.dtype)
-      weight.write(into: adapterFirst ? shifted : whole)
-      copyRows(
-        lora.b, columns: rank, into: whole.address + (adapterFirst ? 0 : inputs * x.dtype.size), stride: width, factor: lora.scale)
-      return whole
+      weight.withNumbers(outputs * width + rank, x.dtype, on: x.device) { storage in
+        let first = adapterFirst ? rank * size : 0
+        weight.write(into: Tensor(storage, byteOffset: first, shape: [outputs, width], dtype: x.dtype))
+      } _: { storage in
+        let whole = Tensor(storage, shape: [outputs, width], dtype: x.dtype)
+        copyRows(lora.b, columns: rank, into: whole.address + (adapterFirst ? 0 : inputs * size), stride: width, factor: lora.scale)
+        body(whole)
+      }
     }
 
-    /// `[W ; A]` [out + rank, in].
-    func above(like x: Tensor) -> Tensor {
-      guard let lora else { return weight.dense(x.dtype, on: x.device) }
-      let whole = x.fresh(outputs + rank, inputs)
-      weight.write(into: whole.rows(0..<outputs))
-      x.gpu.copy(from: lora.a.address, to: whole.rows(outputs..<outputs + rank).address, bytes: lora.a.byteCount)
-      return whole
+    /// Lets `body` queue products with `[W ; A]` [out + rank, in].
+    func above(like x: Tensor, _ body: (Tensor) -> Void) {
+      guard let lora else { return weight.withDense(x.dtype, on: x.device, body) }
+      let shape: Shape = [outputs + rank, inputs]
+      weight.withNumbers(shape.count, x.dtype, on: x.device) { storage in
+        weight.write(into: Tensor(storage, shape: [outputs, inputs], dtype: x.dtype))
+      } _: { storage in
+        let whole = Tensor(storage, shape: shape, dtype: x.dtype)
+        x.gpu.copy(from: lora.a.address, to: whole.rows(outputs..<outputs + rank).address, bytes: lora.a.byteCount)
+        body(whole)
+      }
     }
   }
 
@@ -157,12 +162,16 @@ struct GPUGatedMLP {
     }
     let g = x.fresh(rows, inner + gate.rank, part: .activations)
     let u = x.fresh(rows, inner + up.rank, part: .activations)
-    blas.multiply(
-      input.block(columns: gate.rank + hidden), gate.beside(like: x, adapterFirst: true).transposedMatrix,
-      into: g.block(columns: inner), m: rows, n: inner, k: gate.rank + hidden)
-    blas.multiply(
-      input.block(first: gate.rank, columns: hidden + up.rank), up.beside(like: x).transposedMatrix, into: u.block(columns: inner),
-      m: rows, n: inner, k: hidden + up.rank)
+    gate.beside(like: x, adapterFirst: true) { weight in
+      blas.multiply(
+        input.block(columns: gate.rank + hidden), weight.transposedMatrix, into: g.block(columns: inner), m: rows, n: inner,
+        k: gate.rank + hidden)
+    }
+    up.beside(like: x) { weight in
+      blas.multiply(
+        input.block(first: gate.rank, columns: hidden + up.rank), weight.transposedMatrix, into: u.block(columns: inner), m: rows,
+        n: inner, k: hidden + up.rank)
+    }
     let h = down.lora.map { _ in x.fresh(rows, down.rank, part: .activations) }
     return Kept(input: input, gate: g, up: u, h: h)
   }
@@ -178,8 +187,10 @@ struct GPUGatedMLP {
       if let h { copyRows(a, first: inner, columns: down.rank, into: h.address, stride: down.rank, factor: 1) }
     }
     let y = BlasMatrix(address, x.dtype.blas, stride: hidden)
-    blas.multiply(
-      a.matrix, down.beside(like: x).transposedMatrix, into: y, m: rows, n: hidden, k: inner + down.rank, beta: 1, adding: x.matrix)
+    down.beside(like: x) { weight in
+      blas.multiply(
+        a.matrix, weight.transposedMatrix, into: y, m: rows, n: hidden, k: inner + down.rank, beta: 1, adding: x.matrix)
+    }
   }
 
   // MARK: Backward
@@ -224,7 +235,9 @@ struct GPUGatedMLP {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let padded = withAdapterGradient(dy)
     let da = x.fresh(rows, inner)
-    blas.multiply(padded.matrix, down.above(like: x).matrix, into: da.matrix, m: rows, n: inner, k: hidden + down.rank)
+    down.above(like: x) { weight in
+      blas.multiply(padded.matrix, weight.matrix, into: da.matrix, m: rows, n: inner, k: hidden + down.rank)
+    }
     // Afterwards the activation's output stands over its gradient, and the inputs' gradients over the inputs.
     let (g, u, d) = (DeviceRows(kept.gate), DeviceRows(kept.up), DeviceRows(da))
     gating(x).backward(gate: g, up: u, dh: d, gateGradient: g, upGradient: u, h: d)
@@ -247,8 +260,10 @@ struct GPUGatedMLP {
         addOuter(dz, n, 1, rows: rows, to: gradients[index].a)
       }
       if dx == nil { continue }
-      blas.multiply(
-        values.matrix, side.above(like: x).matrix, into: dn.matrix, m: rows, n: hidden, k: inner + side.rank, beta: index == 0 ? 0 : 1)
+      side.above(like: x) { weight in
+        blas.multiply(
+          values.matrix, weight.matrix, into: dn.matrix, m: rows, n: hidden, k: inner + side.rank, beta: index == 0 ? 0 : 1)
+      }
     }
     if let dx { norm.form(rows).inputGradientOnGPU(x, norm.weight, dn, arrived: dy, into: dx) }
   }

@@ -55,37 +55,36 @@ struct GPUProjection {
   var inputs: Int { weight.inputs }
   var outputs: Int { weight.outputs }
 
-  /// The weight [out, in] in the format of `x`, for one product.
-  func dense(like x: Tensor) -> Tensor { weight.dense(x.dtype, on: x.device) }
-
   /// `y = residual + x·Wᵀ + s·h·Bᵀ + bias` and `h = drop(x)·Aᵀ`.
   ///
   /// The adapter's part is written first and the large product adds to it: adding the small one last would read and write `y` once more.
   func forward(_ x: Tensor, adding residual: Tensor?) -> (y: Tensor, h: Tensor?) {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let y = Tensor(uninitialized: x.shape.withColumns(outputs), x.dtype, on: x.device)
-    let weight = dense(like: x)
     let sameBias = self.bias?.cast(to: x.dtype, part: .workspace)
     let bias = sameBias.map { ($0.address, $0.dtype.blas) }
     guard let lora else {
-      blas.multiply(
-        x.matrix, weight.transposedMatrix, into: y.matrix, m: rows, n: outputs, k: inputs, beta: residual == nil ? 0 : 1,
-        adding: residual?.matrix, bias: bias)
+      weight.withDense(x.dtype, on: x.device) { weight in
+        blas.multiply(
+          x.matrix, weight.transposedMatrix, into: y.matrix, m: rows, n: outputs, k: inputs, beta: residual == nil ? 0 : 1,
+          adding: residual?.matrix, bias: bias)
+      }
       return (y, nil)
     }
     let h = x.fresh(rows, lora.rank, part: .activations)
     let dropped = lora.dropout?.dropped(x) ?? x
     blas.multiply(dropped.matrix, lora.a.transposedMatrix, into: h.matrix, m: rows, n: lora.rank, k: inputs)
     if let magnitude = lora.magnitude {
-      let dora = GPUDoRA(weight: weight, lora: lora, magnitude: magnitude)
+      let dora = GPUDoRA(weight: weight.dense(x.dtype, on: x.device), lora: lora, magnitude: magnitude)
       dora.forward(x, dropped: lora.dropout == nil ? nil : dropped, h: h, into: y, adding: residual, bias: self.bias)
       return (y, h)
     }
     blas.multiply(
       h.matrix, lora.b.transposedMatrix, into: y.matrix, m: rows, n: outputs, k: lora.rank, alpha: lora.scale,
       beta: residual == nil ? 0 : 1, adding: residual?.matrix)
-    blas.multiply(
-      x.matrix, weight.transposedMatrix, into: y.matrix, m: rows, n: outputs, k: inputs, beta: 1, bias: bias)
+    weight.withDense(x.dtype, on: x.device) { weight in
+      blas.multiply(x.matrix, weight.transposedMatrix, into: y.matrix, m: rows, n: outputs, k: inputs, beta: 1, bias: bias)
+    }
     return (y, h)
   }
 
@@ -96,23 +95,22 @@ struct GPUProjection {
     if let target = gradients.weight, let x {
       blas.multiply(dy.matrix.T, x.matrix, into: target.matrix, m: outputs, n: inputs, k: rows, beta: 1)
     }
-    let needsWeight = dx != nil || gradients.magnitude != nil || lora?.magnitude != nil
-    let weight = needsWeight ? dense(like: dy) : nil
-    guard let lora, let h else {
-      if let dx, let weight {
-        blas.multiply(dy.matrix, weight.matrix, into: dx.matrix, m: rows, n: inputs, k: outputs, beta: accumulate ? 1 : 0)
+    func throughWeight(adding: Bool) {
+      guard let dx else { return }
+      weight.withDense(dy.dtype, on: dy.device) { weight in
+        blas.multiply(dy.matrix, weight.matrix, into: dx.matrix, m: rows, n: inputs, k: outputs, beta: adding ? 1 : 0)
       }
-      return
     }
+    guard let lora, let h else { return throughWeight(adding: accumulate) }
     let dropped = x.map { lora.dropout?.dropped($0) ?? $0 }
-    if let magnitude = lora.magnitude, let weight {
-      let dora = GPUDoRA(weight: weight, lora: lora, magnitude: magnitude)
+    if let magnitude = lora.magnitude {
+      let dora = GPUDoRA(weight: weight.dense(dy.dtype, on: dy.device), lora: lora, magnitude: magnitude)
       return dora.backward(dy, dropped: dropped, h: h, dx: dx, accumulate: accumulate, gradients: gradients)
     }
     let dz = adapterGradients(dy, lora, x: dropped, h: h, gradients)
-    guard let dx, let weight else { return }
+    guard let dx else { return }
     addThroughAdapter(dz, lora, into: dx, accumulate: accumulate)
-    blas.multiply(dy.matrix, weight.matrix, into: dx.matrix, m: rows, n: inputs, k: outputs, beta: 1)
+    throughWeight(adding: true)
   }
 
   /// dB += s·dyᵀ·h, dA += dzᵀ·x; returns dz = s·dy·B [rows, rank].

@@ -56,6 +56,8 @@ final class TrainingLoop {
     optimizer = recipe.optimizer.make(parameters)
     plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     order = RowOrder(plan)
+    // Who saves memory by tiles has none for buffers either.
+    if model.placement.device.isCUDA { model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2 }
     let longest = (rows + heldOut).reduce(1) { max($0, $1.ids.count) }
     window = GradientWindow(
       model: model, checkpointing: recipe.memory.checkpoint == .everyBlock ? .everyBlock : .none,
