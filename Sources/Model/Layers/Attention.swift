@@ -108,7 +108,9 @@ public final class Attention: Module {
 
   private func project(_ x: Tensor, _ context: ForwardContext) -> (q: Tensor, k: Tensor, v: Tensor) {
     switch inputs {
-    case .separate(let q, let k, let v): return (q(x, context), k(x, context), v(x, context))
+    case .separate(let q, let k, let v):
+      let parts = linearGroup(x, [q, k, v].map { $0.linearOperands(on: x.trace?.tape, context) })
+      return (parts[0], parts[1], parts[2])
     case .fused(let qkv):
       let narrow = shape.keyValueHeads * shape.headDimension
       let parts = splitColumns(qkv(x, context), [shape.heads * shape.headDimension, narrow, narrow])

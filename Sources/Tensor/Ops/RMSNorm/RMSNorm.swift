@@ -18,8 +18,8 @@ public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, unitOffset: Boo
   }
   let output = remake([x, weight])
   guard let tape = tape(of: x, weight) else { return output }
-  // In a replay the output lives for a moment only: keeping it costs less than making it again.
-  let remaking = tape.isReplay && x.device.isCUDA ? nil : remake
+  // On a GPU keeping the output costs less than making it again; where memory counts, blocks are replayed.
+  let remaking = x.device.isCUDA ? nil : remake
   return tape.record("rmsNorm", [x, weight], saving: [x, weight], outputs: [output], remaking: remaking) { context in
     guard let gradient = context.take() else { return [nil, nil] }
     let (x, weight) = (context.saved[0], context.saved[1])

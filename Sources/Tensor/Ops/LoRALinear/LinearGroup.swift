@@ -1,0 +1,118 @@
+import SwiftletCPU
+import SwiftletCUDA
+import SwiftletTensorCore
+
+/// Several linear maps of one input: queries, keys and values.
+///
+/// On a GPU maps with plain adapters are one node: their matrices A stand above each other, so that `x` is read once for all of `h`, once for
+/// all gradients of A, and the input's gradient takes one pass through all adapters. Elsewhere this is `linear` for each.
+public func linearGroup(_ x: Tensor, _ maps: [LinearOperands]) -> [Tensor] {
+  if x.device.isCUDA, let group = GPULinearGroup(maps, like: x) { return group.record(x) }
+  return maps.map { linear(x, $0) }
+}
+
+/// Frozen weights with plain adapters over one input.
+struct GPULinearGroup {
+  private let weights: [LinearWeight]
+  private let biases: [Tensor?]
+  private let loras: [LoRAOperands]
+  /// The first column of each adapter's part of `h`, and at the end the number of columns.
+  private let starts: [Int]
+
+  init?(_ maps: [LinearOperands], like x: Tensor) {
+    var loras: [LoRAOperands] = []
+    for map in maps {
+      guard let lora = map.lora, lora.dropout == nil, lora.magnitude == nil, map.bias?.needsGradient != true,
+        map.weight.trained?.needsGradient != true, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype, lora.rank % 8 == 0
+      else { return nil }
+      loras.append(lora)
+    }
+    guard maps.count > 1 else { return nil }
+    weights = maps.map(\.weight)
+    biases = maps.map { $0.bias?.cast(to: x.dtype, part: .workspace) }
+    self.loras = loras
+    starts = loras.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.rank) }
+  }
+
+  private var rank: Int { starts[loras.count] }
+  private var inputs: Int { weights[0].inputs }
+
+  /// All A above each other, [rank, in].
+  private func stacked(_ matrices: [Tensor], like x: Tensor) -> Tensor {
+    let whole = x.fresh(rank, inputs)
+    for (index, a) in matrices.enumerated() {
+      x.gpu.copy(from: a.address, to: whole.rows(starts[index]..<starts[index + 1]).address, bytes: a.byteCount)
+    }
+    return whole
+  }
+
+  /// Computes all outputs and records the node.
+  func record(_ x: Tensor) -> [Tensor] {
+    let (rows, blas) = (x.shape.rows, x.gpu.blas)
+    let h = x.fresh(rows, rank, part: .activations)
+    blas.multiply(x.matrix, stacked(loras.map(\.a), like: x).transposedMatrix, into: h.matrix, m: rows, n: rank, k: inputs)
+    let outputs = loras.indices.map { index -> Tensor in
+      let (lora, weight) = (loras[index], weights[index])
+      let y = Tensor(uninitialized: x.shape.withColumns(weight.outputs), x.dtype, on: x.device)
+      blas.multiply(
+        h.block(first: starts[index], columns: lora.rank), lora.b.transposedMatrix, into: y.matrix, m: rows, n: weight.outputs,
+        k: lora.rank, alpha: lora.scale)
+      let bias = biases[index].map { ($0.address, $0.dtype.blas) }
+      weight.withDense(x.dtype, on: x.device) { dense in
+        blas.multiply(x.matrix, dense.transposedMatrix, into: y.matrix, m: rows, n: weight.outputs, k: inputs, beta: 1, bias: bias)
+      }
+      return y
+    }
+    let adapters = loras.flatMap { [$0.a, $0.b] }
+    guard let tape = tape(of: [x] + adapters) else { return outputs }
+    let shape = x.shape
+    return tape.record("linearGroup", [x] + adapters, saving: [x, h] + adapters, outputs: outputs) { context in
+      let gradients = loras.indices.map { context.take($0) }
+      let (x, h) = (context.saved[0], context.saved[1])
+      return backward(gradients, x, h, Array(context.saved[2...]), shape, &context)
+    }
+  }
+
+  private func backward(
+    _ dys: [Tensor?], _ x: Tensor, _ h: Tensor, _ adapters: [Tensor], _ shape: Shape, _ context: inout BackwardContext
+  ) -> [Tensor?] {
+    let (rows, blas) = (x.shape.rows, x.gpu.blas)
+    let dz = x.fresh(rows, rank)
+    if dys.contains(where: { $0 == nil }) { dz.fillZero() }
+    var gradients = [Tensor?](repeating: nil, count: 1 + adapters.count)
+    for (index, dy) in dys.enumerated() {
+      guard let dy else { continue }
+      let (lora, b) = (loras[index], adapters[2 * index + 1])
+      blas.multiply(
+        dy.matrix, b.matrix, into: dz.block(first: starts[index], columns: lora.rank), m: rows, n: lora.rank, k: weights[index].outputs,
+        alpha: lora.scale)
+      guard context.needs[2 + 2 * index] else { continue }
+      let (target, accumulate) = context.destination(2 + 2 * index, b.shape, part: .gradients, on: x.device)
+      blas.multiply(
+        dy.matrix.T, h.block(first: starts[index], columns: lora.rank), into: target.matrix, m: weights[index].outputs, n: lora.rank,
+        k: rows, alpha: lora.scale, beta: accumulate ? 1 : 0)
+      gradients[2 + 2 * index] = target
+    }
+    addGradients(ofA: dz, x, &gradients, context)
+    guard context.needs[0] else { return gradients }
+    let (dx, accumulate) = context.destination(0, shape, x.dtype, on: x.device)
+    let a = stacked(loras.indices.map { adapters[2 * $0] }, like: x)
+    blas.multiply(dz.matrix, a.matrix, into: dx.matrix, m: rows, n: inputs, k: rank, beta: accumulate ? 1 : 0)
+    for (index, dy) in dys.enumerated() {
+      guard let dy else { continue }
+      weights[index].withDense(x.dtype, on: x.device) { dense in
+        blas.multiply(dy.matrix, dense.matrix, into: dx.matrix, m: rows, n: inputs, k: weights[index].outputs, beta: 1)
+      }
+    }
+    gradients[0] = dx
+    return gradients
+  }
+
+  /// All gradients of A in one product; each parameter takes its rows.
+  private func addGradients(ofA dz: Tensor, _ x: Tensor, _ gradients: inout [Tensor?], _ context: BackwardContext) {
+    guard loras.indices.contains(where: { context.needs[1 + 2 * $0] }) else { return }
+    let all = x.fresh(rank, inputs, .float32, part: .gradients)
+    x.gpu.blas.multiply(dz.matrix.T, x.matrix, into: all.matrix, m: rank, n: inputs, k: x.shape.rows)
+    for index in loras.indices where context.needs[1 + 2 * index] { gradients[1 + 2 * index] = all.rows(starts[index]..<starts[index + 1]) }
+  }
+}
