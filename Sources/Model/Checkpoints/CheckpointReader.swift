@@ -1,6 +1,7 @@
 import SwiftletFormats
 import SwiftletLayers
 import SwiftletModels
+import SwiftletOps
 import SwiftletTensorCore
 
 /// A model folder in Hugging Face layout: its config, and its tensors mapped from `model.safetensors` or the shards of
@@ -46,22 +47,25 @@ public final class CheckpointReader {
   public func model(_ weights: WeightPrecision = .stored, on device: Device = .cpu, placing: (Placement) -> Placement = { $0 }) throws
     -> CausalLM
   {
-    if config.has("quantization_config") {
-      throw config.error("quantization_config", "a checkpoint of float32, bfloat16 or float16 weights is wanted, found a quantised one")
+    if let quantization = try config.object("quantization_config"), try quantization.string("quant_method") != "bitsandbytes" {
+      throw config.error(
+        "quantization_config", "float32, bfloat16 or float16 weights are wanted, or bitsandbytes' 4-bit and int8; found another method")
     }
     if tensors.names.isEmpty { throw CheckpointError(folder, "model.safetensors or model.safetensors.index.json is missing") }
     let shapes = try ModelRegistry.shapes(config: config)
     try check(shapes)
-    let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format)
+    let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil)
     let model = try ModelRegistry.make(
       config: config, source: .provider(provider), placement: placing(weights.placement(on: device, stored: storedFormat)))
     if let error = provider.error { throw error }
     return model
   }
 
-  /// The format of the first matrix of the files.
+  /// The format of the first matrix of numbers in the files.
   private var storedFormat: DType {
-    let matrix = tensors.names.lazy.first { (self.tensors.shape($0)?.count ?? 0) > 1 }
+    let matrix = tensors.names.lazy.first {
+      (self.tensors.shape($0)?.count ?? 0) > 1 && (try? self.tensors.tensor($0).dtype.isFloat) == true && !self.tensors.isQuantized($0)
+    }
     return matrix.flatMap { try? tensors.tensor($0).dtype } ?? .float32
   }
 
@@ -74,7 +78,10 @@ public final class CheckpointReader {
         problems.missing.append(parameter.name)
         continue
       }
-      if shape != parameter.shape.dimensions {
+      let companions = tensors.companions(of: parameter.name)
+      known.formUnion(companions)
+      // The parts of a quantised matrix are checked when it is read.
+      if companions.isEmpty, shape != parameter.shape.dimensions {
         problems.mismatched.append("\(parameter.name) (wanted \(parameter.shape), found \(shape))")
       }
     }
@@ -109,15 +116,28 @@ public enum WeightFormat: String, Codable, Sendable, CaseIterable {
 private final class StoredProvider: ParameterProvider {
   private let tensors: StoredTensors
   private let weights: WeightFormat?
+  // Whether quantised matrices are wanted as numbers.
+  private let isDense: Bool
   private(set) var error: (any Error)?
 
-  init(_ tensors: StoredTensors, _ weights: WeightFormat?) {
+  init(_ tensors: StoredTensors, _ weights: WeightFormat?, isDense: Bool) {
     self.tensors = tensors
     self.weights = weights
+    self.isDense = isDense
+  }
+
+  func matrix(_ name: String, shape: Shape) -> QuantizedMatrix? {
+    do {
+      return isDense ? nil : try tensors.matrix(name, shape: shape)
+    } catch {
+      self.error = self.error ?? error
+      return nil
+    }
   }
 
   func tensor(_ name: String, shape: Shape) -> Tensor? {
     do {
+      if let matrix = try tensors.matrix(name, shape: shape) { return matrix.dequantized(weights?.dtype ?? .float32, part: .weights) }
       let stored = try tensors.tensor(name)
       guard let dtype = weights?.dtype, dtype != stored.dtype else { return stored }
       return stored.converted(to: dtype)
