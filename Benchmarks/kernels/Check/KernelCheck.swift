@@ -40,8 +40,8 @@ struct KernelCheck {
     } else {
       complaints.append("\(table) cannot be read: Scripts/kernels --update writes it")
     }
-    for file in Set(embeddedKernelFiles).subtracting(jobs.map(\.file)).sorted() {
-      print("note: \(file) is in no list of KernelVariants: nothing of it was compiled")
+    complaints += Set(embeddedKernelFiles).subtracting(jobs.map(\.file)).sorted().map {
+      "\($0) is in no list of KernelVariants: nothing of it was compiled"
     }
     let seconds = String(format: "%.1f", Date().timeIntervalSince(start))
     print(
