@@ -141,7 +141,8 @@ let package = Package(
     tests(
       "TrainingTests",
       uses: [
-        "SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
+        "SwiftletCPU", "SwiftletCUDA", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
+        "SwiftletCheckpoints",
         "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "TestSupport",
       ]),
     tests("CLITests", uses: ["SwiftletCUDA", "SwiftletFormats", "SwiftletModels", "Swiftlet", "TestSupport"]),

@@ -36,7 +36,7 @@ public final class Embedding: Module {
 
   /// 1 / length of each column of the adapted table. DoRA takes the lengths for constants, so they carry no gradient.
   private func inverseLengths(_ adapter: LoRAAdapter) -> Tensor {
-    let lengths = LoRAAdapter.rowLengths(adapter.sum(weight.value, isEmbedding: true), ofColumns: true)
+    let lengths = LoRAAdapter.rowLengths(adapter.sum(weight.hostValue, isEmbedding: true), ofColumns: true)
     return Tensor(lengths.array(Float.self).map { 1 / $0 }, lengths.shape)
   }
 }

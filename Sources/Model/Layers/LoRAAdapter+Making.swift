@@ -55,7 +55,7 @@ extension LoRAAdapter {
     let a = parameter(names.a, [rank, inputs], isEmbedding ? .zeros : start?.initialization)
     let b = parameter(names.b, [outputs, rank], isEmbedding ? start?.initialization : .zeros)
     let magnitude = isDoRA ? parameter(names.magnitude, [outputs], .ones) : nil
-    if let magnitude, start != nil { magnitude.value = rowLengths(weight.value, ofColumns: isEmbedding) }
+    if let magnitude, start != nil { magnitude.value = rowLengths(weight.hostValue, ofColumns: isEmbedding) }
     return LoRAAdapter(a: a, b: b, magnitude: magnitude, alpha: alpha, scale: scale, dropout: dropout)
   }
 

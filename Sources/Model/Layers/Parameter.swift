@@ -110,7 +110,8 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     if let rounded, rounded.version == version { return rounded.value }
     let copy = rounded?.value ?? Tensor(uninitialized: shape, computeType, part: .adapter, on: device)
     copy.assignCast(of: isPaged ? value.moved(to: device, part: .workspace) : value)
-    rounded = (version, copy)
+    // An allocation that failed must not be taken for a copy later.
+    if !device.gpu.hasFailed { rounded = (version, copy) }
     return copy
   }
 

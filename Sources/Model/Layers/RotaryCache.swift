@@ -20,7 +20,8 @@ public final class RotaryCache {
       while count < wanted { count *= 2 }
       let all = rotary.tables(positions: (0..<Int32(count)).map { $0 }, starts: [0, count], lengths: [count], on: device)
       known = (count, all.cos, all.sin)
-      tables[ObjectIdentifier(rotary)] = known
+      // An allocation that failed must not be taken for a table later.
+      if !device.gpu.hasFailed { tables[ObjectIdentifier(rotary)] = known }
     }
     let rows = positions.map(Int.init)
     return (selectRows(known!.cos, rows), selectRows(known!.sin, rows))

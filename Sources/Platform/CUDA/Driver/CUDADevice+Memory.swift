@@ -77,7 +77,7 @@ extension CUDADevice {
       CUDAError(
         wanted: "allocate \(bytes) bytes for \(part) on \(name)",
         found: "\(reason); \(memory.liveBytes) bytes are in use here, \(free) of \(total) free on the board",
-        advice: "use a smaller batch or context, more checkpointing, or end other programs on this GPU"))
+        advice: "use a smaller batch or context, more checkpointing, or end other programs on this GPU", isOutOfMemory: true))
     return .null
   }
 

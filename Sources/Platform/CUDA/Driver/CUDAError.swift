@@ -8,10 +8,12 @@ public struct CUDAError: Error, Equatable, CustomStringConvertible {
   public let found: String
   /// What to do; empty where there is no advice.
   public let advice: String
+  /// Whether the GPU, or a cap on it, had no memory left: less at once may do.
+  public let isOutOfMemory: Bool
 
   /// An error in words.
-  public init(wanted: String, found: String, advice: String = "") {
-    (self.wanted, self.found, self.advice) = (wanted, found, advice)
+  public init(wanted: String, found: String, advice: String = "", isOutOfMemory: Bool = false) {
+    (self.wanted, self.found, self.advice, self.isOutOfMemory) = (wanted, found, advice, isOutOfMemory)
   }
 
   /// A status code of the driver, with its name and text.
@@ -20,7 +22,7 @@ public struct CUDAError: Error, Equatable, CustomStringConvertible {
     _ = cuGetErrorName(code, &name)
     _ = cuGetErrorString(code, &text)
     let found = "\(name.map { String(cString: $0) } ?? "CUDA error") (\(code)): \(text.map { String(cString: $0) } ?? "no text")"
-    self.init(wanted: wanted, found: found, advice: advice.isEmpty ? CUDAError.advice(code) : advice)
+    self.init(wanted: wanted, found: found, advice: advice.isEmpty ? CUDAError.advice(code) : advice, isOutOfMemory: code == 2)
   }
 
   private static func advice(_ code: Int32) -> String {

@@ -62,6 +62,8 @@ final class DequantizedSlots {
     gpu.stream.wait(slots[index].isReady)
     body(storage)
     gpu.stream.record(slots[index].isFree)
+    // An allocation that failed must not be taken for memory later.
+    if gpu.hasFailed { slots[index].storage = nil }
   }
 }
 

@@ -7,7 +7,7 @@ import SwiftletTensorCore
 struct GradientWindow {
   let model: CausalLM
   let checkpointing: Checkpointing
-  let tokensAtOnce: Int
+  var tokensAtOnce: Int
   var offload = SavePlacement.device
   var tileRows: Int?
 
@@ -48,7 +48,8 @@ struct GradientWindow {
 
   /// Adds the gradient of the mean loss over all trained tokens of `rows` to the parameters. Stops at a loss that is not finite; on a GPU
   /// nothing waits for the loss, and `Result.settle` tells it.
-  func gradients(_ rows: [TokenRow], random: Random) -> Result {
+  /// - Parameter lossScale: what the loss is multiplied with, float32 [1] on the GPU; the optimizer divides it out.
+  func gradients(_ rows: [TokenRow], random: Random, lossScale: Tensor? = nil) -> Result {
     let trained = rows.reduce(0) { $0 + $1.trainedTokens }
     var result = Result()
     result.trainedTokens = trained
@@ -64,7 +65,8 @@ struct GradientWindow {
       result.pending.append(sum.detached)
       if !sum.device.isCUDA { result.settle() }
       if count > 0, result.isFinite {
-        tape.backward(from: sum, seed: Tensor([1 / Float(trained)], [1], on: model.placement.device))
+        let share = 1 / Float(trained)
+        tape.backward(from: sum, seed: lossScale.map { scaled($0, by: share) } ?? Tensor([share], [1], on: model.placement.device))
       }
     }
     return result

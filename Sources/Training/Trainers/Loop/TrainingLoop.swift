@@ -1,4 +1,5 @@
 import SwiftletCPU
+import SwiftletCUDA
 import SwiftletLayers
 import SwiftletModels
 import SwiftletOps
@@ -42,7 +43,10 @@ final class TrainingLoop {
   private let heldOut: [TokenRow]
   private let recipe: Recipe
   private let order: RowOrder
-  private let window: GradientWindow
+  private var window: GradientWindow
+  private let longestRow: Int
+  /// float16 only.
+  private let lossScaling: LossScaling?
   private let clock = ContinuousClock()
 
   /// - Precondition: at least one row and one trainable parameter.
@@ -59,6 +63,9 @@ final class TrainingLoop {
     // Who saves memory by tiles has none for buffers either.
     if model.placement.device.isCUDA { model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2 }
     let longest = (rows + heldOut).reduce(1) { max($0, $1.ids.count) }
+    longestRow = longest
+    lossScaling = model.placement.computeType == .float16 ? LossScaling() : nil
+    if let lossScaling { optimizer.start(lossScaling) }
     window = GradientWindow(
       model: model, checkpointing: recipe.memory.checkpoint == .everyBlock ? .everyBlock : .none,
       tokensAtOnce: recipe.memory.tokensAtOnce(
@@ -76,17 +83,33 @@ final class TrainingLoop {
   }
 
   /// One optimizer step.
-  /// - Throws: `TrainingError` after `patience` steps in a row whose loss or gradient is not finite. Weights are as before them.
+  ///
+  /// Where a GPU runs out of memory half as many tokens go through at a time from then on, and the step is done again: the rows of a step,
+  /// and so the loss, stay.
+  /// - Throws: `TrainingError` after `patience` steps in a row whose loss or gradient is not finite, or where the device fails. Weights are as
+  ///   before them.
   func step() throws -> StepMetrics {
+    while true {
+      do { return try attempt() } catch let error as CUDAError {
+        model.clearGradients()
+        guard error.isOutOfMemory, window.tokensAtOnce > longestRow else { throw TrainingError("step \(state.step + 1): \(error)") }
+        window.tokensAtOnce = max(longestRow, window.tokensAtOnce / 2)
+      }
+    }
+  }
+
+  private func attempt() throws -> StepMetrics {
     let start = clock.now
     let batch = order.rows(step: state.step).map { rows[$0] }
     let random = Random(seed: plan.seed, stream: 0x6472_6F70).split(UInt64(state.step))
     let rate = recipe.schedule.rate(step: state.step, total: plan.totalSteps, peak: recipe.optimizer.options.learningRate)
-    var result = window.gradients(batch, random: random)
+    var result = window.gradients(batch, random: random, lossScale: lossScaling == nil ? nil : optimizer.lossScale)
     // On a GPU the update is queued before loss and norm are known: it leaves itself out where the norm is not finite.
-    let outcome = result.isFinite ? optimizer.step(learningRate: rate, maximumNorm: recipe.plan.maxGradNorm) : nil
+    let outcome =
+      result.isFinite ? optimizer.step(learningRate: rate, maximumNorm: recipe.plan.maxGradNorm, lossScaling: lossScaling) : nil
     result.settle()
     let (norm, isSkipped) = outcome?.values ?? (.nan, true)
+    if model.placement.device.isCUDA { try model.placement.device.gpu.check() }
     if isSkipped {
       try skip(batch, result)
     } else {
@@ -111,7 +134,8 @@ final class TrainingLoop {
   private func skip(_ batch: [TokenRow], _ result: GradientWindow.Result) throws {
     state.skipped += 1
     state.skippedInRow += 1
-    guard state.skippedInRow >= TrainingLoop.patience else { return }
+    // A scale that begins too large is halved by each step that is left out.
+    guard state.skippedInRow >= (lossScaling == nil ? TrainingLoop.patience : 24) else { return }
     let cause = window.diagnosis(batch)
     model.clearGradients()
     throw TrainingError(

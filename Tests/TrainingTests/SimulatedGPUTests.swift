@@ -1,0 +1,87 @@
+import SwiftletCUDA
+import SwiftletLayers
+import SwiftletModels
+import SwiftletOptimizers
+import SwiftletTensorCore
+import SwiftletTrainers
+import Testing
+
+extension TrainingTests {
+  /// What can be checked of the GPU's path where no GPU is: a simulated one runs the same code, counts memory, and computes nothing.
+  @Suite(.serialized) struct SimulatedGPUTests {
+    private func trainer(
+      _ ordinal: Int, _ config: String, lora: LoRA?, quantized: Bool = true, dtype: DType = .bfloat16,
+      _ change: (inout Recipe) -> Void = { _ in }
+    ) throws -> (SFTTrainer, CUDADevice) {
+      let gpu = CUDADevice.simulated(capability: (9, 0), memory: 1 << 36, ordinal: ordinal)
+      var recipe = Recipe()
+      (recipe.plan.steps, recipe.plan.batchSize, recipe.plan.accumulation) = (6, 4, 2)
+      recipe.optimizer = .adamW8bit(learningRate: 1e-3)
+      recipe.data.shuffle = false
+      change(&recipe)
+      var placement = Placement(.cuda(ordinal), computing: dtype, quantization: quantized && lora != nil ? .nf4 : nil)
+      placement.drawsOnDevice = true
+      let model = try ModelRegistry.make(
+        config: ModelConfig(parsing: config), source: .random(seed: 1), placement: recipe.memory.applied(to: placement))
+      if let lora { try model.add(lora) } else { model.makeAllTrainable() }
+      let rows = (0..<8).map { _ in TokenRow(ids: Array(0..<40), labels: Array(0..<40)) }
+      return (SFTTrainer(model, on: rows, recipe: recipe), gpu)
+    }
+
+    /// Every way of training runs, takes no more memory in later steps than in the first ones, and gives all of it back.
+    @Test func everyWayRuns() throws {
+      var dora = LoRA(rank: 8, alpha: 8)
+      dora.useDoRA = true
+      let adapters: [LoRA?] = [LoRA(rank: 8, alpha: 8), LoRA(rank: 4, alpha: 8, dropout: 0.1), dora, nil]
+      let memories: [(inout Recipe) -> Void] = [
+        { _ in }, { $0.memory.checkpoint = .everyBlock }, { ($0.memory.checkpoint, $0.memory.offload) = (.everyBlock, .host) },
+        {
+          ($0.memory.checkpoint, $0.memory.offload, $0.memory.embedding) = (.everyBlock, .host, .host)
+          ($0.memory.head, $0.memory.tileRows) = (.nf4, 16)
+          $0.optimizer = .pagedAdamW8bit(AdamWOptions(learningRate: 1e-3))
+        },
+      ]
+      var ordinal = 5000
+      for config in [Tiny.llama, Tiny.mixtral] {
+        for lora in adapters {
+          for dtype in [DType.bfloat16, .float16, .float32] {
+            for change in memories {
+              ordinal += 1
+              var (trainer, gpu): (SFTTrainer?, CUDADevice) = try trainer(ordinal, config, lora: lora, dtype: dtype) {
+                change(&$0)
+                // A head or table that is trained stays dense and on the GPU.
+                if lora == nil { ($0.memory.head, $0.memory.embedding) = (.stored, .none) }
+              }
+              for _ in 0..<2 { _ = try trainer?.step() }
+              let first = gpu.memory.peakBytes
+              gpu.memory.resetPeak()
+              for _ in 0..<2 { _ = try trainer?.step() }
+              #expect(gpu.memory.peakBytes <= first, "\(dtype) \(ordinal)")
+              trainer = nil
+              // The workspace of products and the slots for weights stay.
+              let kept = gpu.memory.liveBytes(.workspace)
+              #expect(gpu.memory.liveBytes == kept && kept < 64 << 20, "\(gpu.memory.liveBytes) bytes are left, \(kept) of them workspace")
+            }
+          }
+        }
+      }
+    }
+
+    /// Where memory runs out, fewer tokens go through at a time, and the step is done.
+    @Test func outOfMemory() throws {
+      let (large, gpu) = try trainer(4100, Tiny.llama, lora: LoRA(rank: 8, alpha: 8)) { $0.memory.tokensAtOnce = 320 }
+      _ = try large.step()
+      let whole = gpu.memory.peakBytes
+      let (small, other) = try trainer(4101, Tiny.llama, lora: LoRA(rank: 8, alpha: 8)) { $0.memory.tokensAtOnce = 80 }
+      _ = try small.step()
+      let quarter = other.memory.peakBytes
+      #expect(quarter < whole)
+      let (tight, limited) = try trainer(4102, Tiny.llama, lora: LoRA(rank: 8, alpha: 8)) { $0.memory.tokensAtOnce = 320 }
+      limited.memory.cap = (whole + quarter) / 2
+      let step = try tight.step()
+      #expect(step?.step == 1 && step?.tokens == 320 && limited.memory.peakBytes <= (whole + quarter) / 2)
+      limited.memory.cap = quarter / 2
+      #expect(throws: TrainingError.self) { while try tight.step() != nil {} }
+    }
+  }
+}
