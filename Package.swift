@@ -125,7 +125,7 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["SwiftletFormats"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("PlatformTests", uses: ["SwiftletCPU", "SwiftletCUDA", "CPlatform"]),
     tests("TensorCoreTests", uses: ["SwiftletTensorCore"]),
-    tests("OpsTests", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps", "SwiftletOpChecks"]),
+    tests("OpsTests", uses: ["SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore", "SwiftletOps", "SwiftletOpChecks"]),
     tests("FormatsTests", uses: ["SwiftletFormats", "SwiftletHub"]),
     tests("TokenizersTests", uses: ["SwiftletFormats", "SwiftletTokenizers"]),
     tests("DatasetsTests", uses: ["SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets"]),

@@ -70,9 +70,9 @@ public func route(
   let dtype = logits.dtype
   if logits.device.isCUDA {
     (scores, choice, weights) = form.routeOnGPU(logits, bias: bias)
-    // The host deals out the tokens. What a failed device leaves is not looked at.
+    // The host deals out the tokens; evenly where nothing was computed, on a GPU that failed or is simulated.
     let found = choice.array(Int32.self)
-    chosen = logits.gpu.hasFailed ? found.map { _ in 0 } : found
+    chosen = logits.gpu.hasFailed || logits.gpu.isSimulated ? found.indices.map { Int32($0 % experts) } : found
   } else {
     scores = form.scores(logits)
     chosen = form.choose(scores, bias: bias?.float32)
