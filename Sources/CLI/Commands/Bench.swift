@@ -11,10 +11,11 @@ struct Bench: ParsableCommand {
       EXAMPLES:
         swiftlet bench
         swiftlet bench matmul attention
+        swiftlet bench --device cuda
         swiftlet bench --train config.json --batch 4 --length 512
         swiftlet bench --decode config.json
         swiftlet bench --train llama-3-8b.json --device cuda --weights nf4 --rank 64 --batch 4 --length 2048 --checkpoint everyBlock \\
-          --optimizer adamW8bit
+          --optimizer adamW8bit --profile
       """)
 
   @Argument(help: ArgumentHelp("Operations; all where none is named.", valueName: "op"))
@@ -62,10 +63,16 @@ struct Bench: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("Precision of the weights: float32, float16, bfloat16, fp8, int8 or nf4.", valueName: "w"))
   var weights = WeightPrecision.stored
 
+  @Flag(name: .long, help: "Print where the time of one more training step went on the GPU.")
+  var profile = false
+
+  @Flag(name: .long, help: "Walk through everything on an H200 that is not there: memory is counted, times mean nothing.")
+  var simulated = false
+
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
-    let known = OpBench.all.map(\.name)
+    let known = unique(OpBench.all.map(\.name) + GPUOpBench.all.map(\.name))
     for name in operations where !known.contains(name) {
       throw ValidationError("no operation \(name) is measured, want one of \(known.joined(separator: ", "))")
     }
@@ -77,11 +84,21 @@ struct Bench: ParsableCommand {
     }
   }
 
+  private func unique(_ names: [String]) -> [String] {
+    names.enumerated().filter { names.firstIndex(of: $0.element) == $0.offset }.map(\.element)
+  }
+
+  /// Where to measure.
+  private var device: Device {
+    if !simulated { return global.chosenDevice }
+    return Device.simulated(capability: (9, 0), memory: 141_000_000_000)
+  }
+
   func run() throws {
-    try global.begin()
+    if !simulated { try global.begin() }
     if let train { try measure(train, steps: 5, batch: 4) { [try $0.train { global.note($0) }] } }
     if let decode { try measure(decode, steps: 64, batch: 1) { $0.decode() } }
-    if train == nil && decode == nil || !operations.isEmpty { measureOperations() }
+    if train == nil && decode == nil || !operations.isEmpty { try measureOperations(on: device) }
   }
 
   private func measure(_ config: String, steps: Int, batch: Int, _ body: (ModelBench) throws -> [ModelBench.Result]) throws {
@@ -90,7 +107,8 @@ struct Bench: ParsableCommand {
     options.rank = rank
     options.memory.checkpoint = checkpoint
     options.memory.offload = offload
-    options.device = global.chosenDevice
+    options.device = device
+    options.profiles = profile
     options.weights = weights
     options.memoryCap = cap.map { Int($0 * 1e9) }
     switch optimizer {
@@ -104,9 +122,20 @@ struct Bench: ParsableCommand {
     }
   }
 
-  private func measureOperations() {
+  private func measureOperations(on device: Device) throws {
+    if device.isCUDA { return try measureOperationsOnGPU(device) }
     for operation in OpBench.all where operations.isEmpty || operations.contains(operation.name) {
       let result = operation.run()
+      Terminal.line(global.json ? result.json.serialized() : result.text)
+    }
+  }
+
+  private func measureOperationsOnGPU(_ device: Device) throws {
+    try device.check()
+    let ceiling = try GPUCeiling(on: device)
+    Terminal.line(global.json ? ceiling.json.serialized() : ceiling.text + "\n\n" + GPUOpBench.Result.head)
+    for operation in GPUOpBench.all where operations.isEmpty || operations.contains(operation.name) {
+      let result = try operation.run(on: device, ceiling: ceiling)
       Terminal.line(global.json ? result.json.serialized() : result.text)
     }
   }

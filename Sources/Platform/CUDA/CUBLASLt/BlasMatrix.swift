@@ -7,6 +7,14 @@ public enum BlasType: Int32, Hashable, Sendable {
 
   /// Bytes of one number.
   public var size: Int { self == .float32 ? 4 : 2 }
+
+  var shortName: String {
+    switch self {
+    case .float32: "fp32"
+    case .float16: "fp16"
+    case .bfloat16: "bf16"
+    }
+  }
 }
 
 /// A matrix on the GPU, row-major: element (i, j) is at `i · stride + j`, or at `j · stride + i` where transposed.

@@ -16,6 +16,11 @@ final class CUDAContext: @unchecked Sendable {
 
   private let idle = Atomic<Bool>(false)
 
+  /// Whether a profile is under way.
+  let isProfiling = Atomic<Bool>(false)
+  /// What it has recorded.
+  let recorder = Mutex(ProfileRecorder())
+
   /// Whether work is left undone: after an error, and where there is no GPU.
   @inline(__always) var skipsWork: Bool { idle.load(ordering: .relaxed) }
 

@@ -88,7 +88,9 @@ extension CUDADevice {
   public func copy(from source: UnsafeRawPointer, to target: DevicePointer, bytes: Int, on other: CUDAStream? = nil) {
     if bytes == 0 || skipsWork { return }
     makeCurrent()
+    let mark = begin("copy from host", on: other)
     note(cuMemcpyHtoDAsync(target.address, source, bytes, (other ?? stream).handle), "copy \(bytes) bytes to \(name)")
+    end(mark, on: other)
   }
 
   /// Copies to host memory. On `stream` it returns when the bytes are there; on another one maybe earlier where the target is pinned.
@@ -98,7 +100,9 @@ extension CUDADevice {
     if isSimulated && bytes > 0 && other == nil { target.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
     if bytes == 0 || skipsWork { return }
     makeCurrent()
+    let mark = begin("copy to host", on: other)
     note(cuMemcpyDtoHAsync(target, source.address, bytes, (other ?? stream).handle), "copy \(bytes) bytes from \(name)")
+    end(mark, on: other)
     if other == nil { synchronize() }
   }
 
@@ -106,13 +110,17 @@ extension CUDADevice {
   public func copy(from source: DevicePointer, to target: DevicePointer, bytes: Int, on other: CUDAStream? = nil) {
     if bytes == 0 || skipsWork { return }
     makeCurrent()
+    let mark = begin("copy on the GPU", on: other)
     note(cuMemcpyDtoDAsync(target.address, source.address, bytes, (other ?? stream).handle), "copy \(bytes) bytes on \(name)")
+    end(mark, on: other)
   }
 
   /// Sets every byte, on `stream`.
   public func fill(_ pointer: DevicePointer, byte: UInt8, bytes: Int) {
     if bytes == 0 || skipsWork { return }
     makeCurrent()
+    let mark = begin("fill", on: nil)
     note(cuMemsetD8Async(pointer.address, byte, bytes, stream.handle), "fill \(bytes) bytes on \(name)")
+    end(mark, on: nil)
   }
 }

@@ -26,10 +26,6 @@ public final class CUDADevice: @unchecked Sendable {
   public let memory = DeviceMemory()
   /// All computation goes here.
   public let stream: CUDAStream
-  /// Buffers for weights that are dequantised beside the computation; 0 saves their memory and dequantises between products.
-  public var dequantizationSlots = 2
-  // Where kernels go that name no stream; nil: `stream`.
-  var launching: CUDAStream?
   /// Copies to host memory, beside the computation.
   public let outStream: CUDAStream
   /// Copies from host memory, beside the computation.
@@ -42,6 +38,11 @@ public final class CUDADevice: @unchecked Sendable {
   // Spares allocations the lock of `arenas` where there is no graph.
   let hasArenas = Atomic<Bool>(false)
   private let openedBlas = Mutex<CUDABlas?>(nil)
+
+  /// Buffers for weights that are dequantised beside the computation; 0 saves their memory and dequantises between products.
+  public var dequantizationSlots = 2
+  // Where kernels go that name no stream; nil: `stream`.
+  var launching: CUDAStream?
 
   // MARK: opening
 

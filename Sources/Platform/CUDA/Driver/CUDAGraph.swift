@@ -26,7 +26,9 @@ public final class CUDAGraph: @unchecked Sendable {
   public func launch(on stream: CUDAStream? = nil) {
     if device.skipsWork { return }
     device.makeCurrent()
+    let mark = device.begin("graph of \(nodeCount) nodes", on: stream)
     device.note(cuGraphLaunch(executable, (stream ?? device.stream).handle), "launch a graph of \(nodeCount) nodes")
+    device.end(mark, on: stream)
   }
 
   deinit {

@@ -57,7 +57,7 @@ public final class CUDAKernel: @unchecked Sendable {
     _ grid: (Int, Int, Int), _ block: (Int, Int, Int), _ shared: Int, _ stream: CUDAStream?,
     _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   ) {
-    if device.skipsWork { return }
+    if device.skipsWork { return device.skip(name, on: stream ?? device.launching) }
     guard let function else { return device.fail(error ?? CUDAError(wanted: "launch \(name)", found: "it was not compiled")) }
     if grid.0 == 0 || grid.1 == 0 || grid.2 == 0 { return }
     device.makeCurrent()
@@ -66,9 +66,12 @@ public final class CUDAKernel: @unchecked Sendable {
       if code != 0 { return device.fail(CUDAError(driver: code, wanted: "give \(name) \(shared) bytes of shared memory")) }
       sharedLimit = shared
     }
+    let other = stream ?? device.launching
+    let mark = device.begin(name, on: other)
     let code = cuLaunchKernel(
       function, UInt32(grid.0), UInt32(grid.1), UInt32(grid.2), UInt32(block.0), UInt32(block.1), UInt32(block.2), UInt32(shared),
-      (stream ?? device.launching ?? device.stream).handle, arguments, nil)
+      (other ?? device.stream).handle, arguments, nil)
+    device.end(mark, on: other)
     if code != 0 { failed(code, grid, block, shared) }
   }
 

@@ -34,6 +34,8 @@ public struct ModelBench: Sendable {
     public var weights = WeightPrecision.stored
     /// Most bytes of tensors on a GPU; nil for all it has.
     public var memoryCap: Int?
+    /// Whether one more training step is profiled on a GPU.
+    public var profiles = false
 
     /// Gives up a little speed for the least memory.
     public mutating func makeLean() {
@@ -72,6 +74,10 @@ public struct ModelBench: Sendable {
     public let peakParts: [(part: String, bytes: Int)]
     /// What the memory plan says the peak is; nil where nothing was planned.
     public let plannedBytes: Int?
+    /// Seconds from the start of the process to the end of the first step; nil where there was none or the system does not say.
+    public let secondsToFirstStep: Double?
+    /// Where the time of one more step went; nil unless asked for.
+    public let profile: CUDAProfile?
 
     /// The line as people read it.
     public var text: String {
@@ -80,6 +86,8 @@ public struct ModelBench: Sendable {
         + "peak \(Text.bytes(peakBytes)) tensors, \(Text.bytes(peakResidentBytes)) host process"
       if !peakParts.isEmpty { line += "\n  " + peakParts.map { "\($0.part) \(Text.bytes($0.bytes))" }.joined(separator: "  ") }
       if let plannedBytes { line += "\n  planned peak \(Text.bytes(plannedBytes))" }
+      if let secondsToFirstStep { line += "\n  process start to first finished step \(Text.fixed(secondsToFirstStep, 2)) s" }
+      if let profile { line += "\n\n" + profile.markdown() + "\n" }
       return line
     }
 
@@ -91,6 +99,19 @@ public struct ModelBench: Sendable {
         ("peak_parts", .object(JSONObject(peakParts.map { ($0.part, .int($0.bytes)) }))),
       ])
       if let plannedBytes { object["planned_peak_bytes"] = .int(plannedBytes) }
+      if let secondsToFirstStep { object["seconds_to_first_step"] = .number(secondsToFirstStep) }
+      if let profile {
+        object["profile"] = .array(
+          profile.lines.map { line in
+            .object(
+              JSONObject([
+                ("name", .string(line.name)), ("calls", .int(line.calls)), ("ms", .number(line.milliseconds)),
+                ("flops", .number(line.flops)),
+              ]))
+          })
+        object["profiled_wall_ms"] = .number(profile.wallMilliseconds)
+        object["profiled_gpu_ms"] = .number(profile.spanMilliseconds)
+      }
       return .object(object)
     }
   }
@@ -134,12 +155,15 @@ public struct ModelBench: Sendable {
     if options.device.isCUDA { options.device.gpu.memory.resetPeak() }
   }
 
-  private func result(_ kind: String, tokens: Int, seconds: Double, planned: Int? = nil) -> Result {
+  private func result(
+    _ kind: String, tokens: Int, seconds: Double, planned: Int? = nil, firstStep: Double? = nil, profile: CUDAProfile? = nil
+  ) -> Result {
     let gpu = options.device.isCUDA ? options.device.gpu.memory : nil
     let parts = gpu.map { memory in MemoryPart.allCases.map { (part: "\($0)", bytes: memory.peakParts[$0] ?? 0) } } ?? []
     return Result(
       kind: kind, parameters: parameters, tokensPerSecond: Double(tokens) / seconds, peakBytes: gpu?.peakBytes ?? HostMemory.peakBytes,
-      peakResidentBytes: ProcessMemory.peakResidentBytes, seconds: seconds, peakParts: parts, plannedBytes: planned)
+      peakResidentBytes: ProcessMemory.peakResidentBytes, seconds: seconds, peakParts: parts, plannedBytes: planned,
+      secondsToFirstStep: firstStep, profile: profile)
   }
 
   /// `steps` steps of supervised fine-tuning as `train` does them, after two that warm up; the rate is that of the median step. Every row is a
@@ -154,12 +178,13 @@ public struct ModelBench: Sendable {
     var recipe = Recipe()
     recipe.plan.batchSize = options.batch
     recipe.plan.accumulation = 1
-    recipe.plan.steps = options.steps + warmUp
+    let profiled = options.profiles && options.device.isCUDA ? 1 : 0
+    recipe.plan.steps = options.steps + warmUp + profiled
     recipe.data.shuffle = false
     recipe.memory = options.memory
     recipe.memory.tokensAtOnce = options.batch * options.length
     recipe.optimizer = options.optimizer
-    let rows = (0..<options.batch * (options.steps + warmUp)).map { row in
+    let rows = (0..<options.batch * recipe.plan.steps).map { row in
       let ids = ids(options.length, from: row * options.length)
       return TokenRow(ids: ids, labels: ids)
     }
@@ -168,15 +193,20 @@ public struct ModelBench: Sendable {
     resetPeak()
     var times: [Double] = []
     let clock = ContinuousClock()
-    while true {
+    var firstStep: Double?
+    while times.count < options.steps + warmUp {
       let start = clock.now
       guard let metrics = try trainer.step() else { break }
       try checkDevice()
       times.append((clock.now - start).seconds)
+      firstStep = firstStep ?? ProcessAge.seconds
       note("step \(metrics.step)  loss \(Text.fixed(metrics.loss, 4))  \(Text.fixed(times[times.count - 1], 4)) s")
     }
     let median = times.dropFirst(warmUp).sorted()[options.steps / 2]
-    return result("train", tokens: options.batch * options.length, seconds: median, planned: planned?.peakBytes)
+    let profile = try profiled == 0 ? nil : options.device.gpu.profile { _ = try trainer.step() }
+    try checkDevice()
+    return result(
+      "train", tokens: options.batch * options.length, seconds: median, planned: planned?.peakBytes, firstStep: firstStep, profile: profile)
   }
 
   /// The model that `train` trains, made on a simulated GPU.

@@ -16,4 +16,10 @@ extension Device {
     guard CUDADevice.count > 0, (try? CUDADevice.open(0)) != nil else { return .cpu }
     return .cuda(0)
   }
+
+  /// A GPU that is not there; see `CUDADevice.simulated`. One at a time.
+  public static func simulated(capability: (major: Int, minor: Int), memory: Int) -> Device {
+    _ = CUDADevice.simulated(capability: capability, memory: memory, ordinal: 1_000_000)
+    return .cuda(1_000_000)
+  }
 }
