@@ -27,7 +27,7 @@ struct GPUCheck: Sendable {
   init(_ name: String, _ body: @escaping @Sendable (CUDADevice) throws -> [CheckResult]) { (self.name, self.body) = (name, body) }
 
   /// Memory, copies, launches, graphs, products, and what they cost the host.
-  static var platform: [GPUCheck] { [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps] + products + [.costs] }
+  static var platform: [GPUCheck] { [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps, .profiles] + products + [.costs] }
 
   /// What the rooms compute on the GPU against what they compute on the processor.
   static var rooms: [GPUCheck] { rowRooms + attention + quantization + heads + optimizers }
