@@ -14,7 +14,7 @@ struct OpBenchInputs {
 
   func integers(_ count: Int, below bound: Int) -> [Int32] {
     let random = Random(seed: seed)
-    return (0..<count).map { Int32(random.word(UInt64($0)) % UInt64(bound)) }
+    return (0..<count).map { Int32(random.word(UInt64($0)) % UInt32(bound)) }
   }
 }
 

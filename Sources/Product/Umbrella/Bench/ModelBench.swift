@@ -179,12 +179,13 @@ public struct ModelBench: Sendable {
     recipe.plan.batchSize = options.batch
     recipe.plan.accumulation = 1
     let profiled = options.profiles && options.device.isCUDA ? 1 : 0
-    recipe.plan.steps = options.steps + warmUp + profiled
+    let steps = options.steps + warmUp + profiled
+    recipe.plan.steps = steps
     recipe.data.shuffle = false
     recipe.memory = options.memory
     recipe.memory.tokensAtOnce = options.batch * options.length
     recipe.optimizer = options.optimizer
-    let rows = (0..<options.batch * recipe.plan.steps).map { row in
+    let rows = (0..<options.batch * steps).map { row in
       let ids = ids(options.length, from: row * options.length)
       return TokenRow(ids: ids, labels: ids)
     }
