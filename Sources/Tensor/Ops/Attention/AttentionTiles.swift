@@ -49,6 +49,11 @@ struct AttentionTiles {
 /// Gives back what attention keeps on GPUs between calls: the tiles of the last layouts, some kilobytes.
 package func forgetAttentionTiles() { AttentionTiles.forget() }
 
+/// The tiles of keys of Hopper's backward pass in the order in which blocks take them: eight numbers each (`KeyTile` of attention.cuh).
+package func attentionKeyTiles(_ layout: SequenceLayout, _ options: AttentionOptions, size: Int, queryTile: Int) -> [[Int32]] {
+  AttentionPlan(options: options, layout: layout).tiles(.keys(queryTile: queryTile), size: size)
+}
+
 extension AttentionPlan {
   /// The records of all tiles, in the order in which blocks take them.
   func tiles(_ kind: AttentionTiles.Kind, size: Int) -> [[Int32]] {
