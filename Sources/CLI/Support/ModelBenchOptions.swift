@@ -15,6 +15,9 @@ struct ModelBenchOptions: ParsableArguments {
   @Flag(name: .long, help: "Train every weight instead of an adapter.")
   var full = false
 
+  @Option(name: .long, help: ArgumentHelp("Training steps before those that are measured.", valueName: "n"))
+  var warmUp = 2
+
   @Option(name: .long, help: ArgumentHelp("Rank of the adapter.", valueName: "n"))
   var rank = 16
 
@@ -56,6 +59,7 @@ struct ModelBenchOptions: ParsableArguments {
     var options = ModelBench.Options(batch: self.batch ?? batch, length: length, steps: self.steps ?? steps)
     options.isFull = full
     options.rank = rank
+    options.warmUp = max(0, warmUp)
     options.memory.checkpoint = checkpoint
     options.memory.offload = offload
     options.device = device

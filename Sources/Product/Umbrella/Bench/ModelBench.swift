@@ -24,6 +24,8 @@ public struct ModelBench: Sendable {
     public var isFull = false
     /// Rank of that LoRA; alpha is twice as much.
     public var rank = 16
+    /// Steps before those that are measured.
+    public var warmUp = 2
     /// What is given up for memory.
     public var memory = MemoryOptions()
     /// Which optimizer.
@@ -174,7 +176,7 @@ public struct ModelBench: Sendable {
     } else {
       try model.add(LoRA(rank: options.rank, alpha: Double(2 * options.rank)))
     }
-    let warmUp = 2
+    let warmUp = options.warmUp
     var recipe = Recipe()
     recipe.plan.batchSize = options.batch
     recipe.plan.accumulation = 1
