@@ -48,8 +48,8 @@ struct ProductCheck {
     return "\(left) · \(right) of \(factor) into \(result)\(more)"
   }
 
-  /// The largest error over what rounding explains: half a unit of the result, and 2⁻²⁰ of the sum of magnitudes; where something is added in 16
-  /// bits half a unit of the product too, for an algorithm may round it before it adds (seen of float16 on an H200).
+  /// The largest error over what rounding explains: half a unit of the result, and 2⁻²⁰ of the sum of magnitudes; where something is added in
+  /// 16 bits half a unit of the product too, for an algorithm may round it before it adds (seen of float16 on an H200).
   func run(_ device: CUDADevice) throws -> CheckResult {
     let (aStride, bStride) = ((aTransposed ? m : k) + extra, (bTransposed ? k : n) + extra)
     let a = Numbers((aTransposed ? k : m) * aStride, factor, seed: 1, on: device)
@@ -94,7 +94,8 @@ struct ProductCheck {
         let truth = Double(alpha) * sum + rest
         let product = beta != 0 && result != .float32 ? abs(truth - rest) : 0
         worst = max(
-          worst, abs(Double(found[place]) - truth) / (half * (abs(truth) + product) + 0x1p-20 * (abs(Double(alpha)) * size + abs(rest)) + 1e-30))
+          worst,
+          abs(Double(found[place]) - truth) / (half * (abs(truth) + product) + 0x1p-20 * (abs(Double(alpha)) * size + abs(rest)) + 1e-30))
         if found[place].isNaN { worst = .infinity }
       }
     }
