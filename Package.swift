@@ -61,10 +61,10 @@ let package = Package(
     module("Tensor/OpChecks", uses: ["SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore", "SwiftletOps"]),
 
     // Data: bytes and text; knows no device
-    module("Data/Formats", uses: [yams]),
-    module("Data/Hub", uses: ["SwiftletFormats"]),
+    module("Data/Formats", uses: [yams, "SwiftletCPU"]),
+    module("Data/Hub", uses: ["SwiftletCPU", "SwiftletFormats"]),
     module("Data/Tokenizers", uses: ["SwiftletFormats"]),
-    module("Data/Datasets", uses: ["SwiftletFormats", "SwiftletTokenizers"]),
+    module("Data/Datasets", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers"]),
 
     // Model: what a network is
     module("Model/Layers", uses: ["SwiftletCPU", "SwiftletTensorCore", "SwiftletOps"]),
@@ -114,7 +114,8 @@ let package = Package(
       name: "kernel-check", dependencies: ["SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore", "SwiftletOps"],
       path: "Benchmarks/kernels/Check", swiftSettings: strict),
 
-    // One idea each
+    // One idea each; the first is the README's
+    example("TwelveLines"),
     example("FineTune"),
     example("Generate"),
     example("Score"),

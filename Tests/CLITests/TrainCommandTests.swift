@@ -37,6 +37,10 @@ import Testing
     #expect(try Command.run(["export", folder("run"), "--format", "adapter", "--output", adapter]).code == 0)
     let report = try Command.rows(["export", folder("run"), "--format", "merged", "--output", merged, "--json"])
     #expect((report[0]["max_logit_difference"]?.double ?? 1) < 1e-2)
+    // Compared on rows of the run.
+    let record = try JSON(parsing: Data(contentsOf: model.work.url.appending(path: "run/run.json")))
+    let samples = (record["samples"]?.array ?? []).map { $0.string?.split(separator: " ").count ?? 0 }
+    #expect(samples.count == 4 && report[0]["tokens_compared"]?.int == samples.reduce(0, +))
     let input = try model.work.rows("score.jsonl", [try JSON(parsing: #"{"input_ids":[5,6,7,8,9]}"#)])
     let sums = try [[folder("run")], [model.path, "--adapter", adapter], [merged]].map { source in
       try Command.rows(["score"] + source + ["--input", input.path])[0]["sum"]?.double ?? 0

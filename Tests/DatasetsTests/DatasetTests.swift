@@ -54,6 +54,29 @@ import Testing
     #expect(whole.origin(of: 6 * 2500).line == 2)
   }
 
+  /// A folder of plain text: each document is a row as it stands in its file.
+  @Test func documents() throws {
+    let folder = try TemporaryFolder()
+    let texts = ["# A title\n\n- [a](b)\r\n  \n", "[1, 2]", "é\u{301} {\"text\": 5}\n"]
+    try folder.write("a.md", texts[0])
+    try folder.write("b.txt", "\u{FEFF}" + texts[1])
+    try folder.write("c.jsonl", "{\"text\":\"row\"}\n{\"text\":\"other\"}\n")
+    try folder.write("d.Txt", texts[2])
+    try folder.write("e.py", "print(1)")
+    let options = DatasetOptions(layout: .text)
+    let data = try Dataset(folder.path, options)
+    let found = try (0..<data.count).map { try data.example($0) }
+    #expect(found == [.text(texts[0]), .text(texts[1]), .text("row"), .text("other"), .text(texts[2])])
+    #expect(data.origin(of: 1) == ("\(folder.path)/b.txt", 1) && data.origin(of: 3).line == 2)
+    #expect(try Dataset("\(folder.path)/a.md", options).example(0) == .text(texts[0]))
+    let before = data.fingerprint
+    try folder.write("d.Txt", texts[2] + " ")
+    #expect(try Dataset(folder.path, options).fingerprint != before)
+    #expect(try Dataset(folder.path, DatasetOptions(layout: .text, skipBadRows: 1)).count == 5)
+    // Other layouts do not look at documents.
+    #expect(message { try Dataset(folder.path, DatasetOptions(layout: .chat)) }?.contains("c.jsonl:1:") == true)
+  }
+
   @Test func fingerprints() throws {
     let folder = try TemporaryFolder()
     let options = DatasetOptions(layout: .text)

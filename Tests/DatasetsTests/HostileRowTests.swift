@@ -158,7 +158,24 @@ import Testing
     }
     #expect(message { try Dataset("\(folder.path)/none", DatasetOptions(layout: .text)) }?.contains("no such file") == true)
     try FileManager.default.createDirectory(atPath: "\(folder.path)/sub", withIntermediateDirectories: true)
-    #expect(message { try Dataset("\(folder.path)/sub", DatasetOptions(layout: .text)) }?.contains("no .jsonl or .json file") == true)
+    let sub = "\(folder.path)/sub"
+    #expect(message { try Dataset(sub, DatasetOptions(layout: .chat)) }?.contains("no .jsonl or .json file") == true)
+    #expect(message { try Dataset(sub, DatasetOptions(layout: .text)) }?.contains("no .jsonl, .json, .txt or .md file") == true)
+  }
+
+  @Test func documentsAreRefused() throws {
+    let folder = try TemporaryFolder()
+    let cases: [([UInt8], String)] = [
+      ([], "the file is empty (0 bytes); text is wanted"), (Array(" \n\t\u{A0}".utf8), ":1:1: the document is empty: nothing to train on"),
+      ([0xEF, 0xBB, 0xBF], ":1:1: the document is empty"), (Array("ab\nc".utf8) + [0xE9, 0x20], ":2:2: not UTF-8 text"),
+      (Array("é\n\n".utf8) + [0xED, 0xA0, 0x80], ":3:1: not UTF-8 text"), ([0xC3], ":1:1: not UTF-8 text"),
+      ([0xFF, 0xFE, 0x61, 0], "UTF-16"), ([0x1F, 0x8B, 8], "compressed (gzip)"),
+    ]
+    for (bytes, part) in cases {
+      let path = try folder.write("a.TXT", bytes)
+      let found = message { try Dataset(path, DatasetOptions(layout: .text)) } ?? "accepted"
+      #expect(found.contains(path) && found.contains(part), "\(bytes): \(found)")
+    }
   }
 
   /// Excerpts and columns of rows that are long, or not text.

@@ -1,4 +1,5 @@
 import Glibc
+import SwiftletCPU
 import SwiftletFormats
 
 /// The Hugging Face cache on this machine, in its own layout, so that what other programs downloaded is found:

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 
 /// Where a MODEL argument leads on this machine.

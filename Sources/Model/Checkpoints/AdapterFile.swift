@@ -12,22 +12,22 @@ public enum AdapterFile {
   static let prefix = "base_model.model."
 
   /// Whether a folder holds an adapter.
-  public static func exists(in folder: String) -> Bool { FolderFiles.exists(FolderFiles.join(folder, configName)) }
+  public static func exists(in folder: String) -> Bool { Files.exists(Files.join(folder, configName)) }
 
   /// Reads the config of an adapter folder.
   public static func config(_ folder: String) throws -> AdapterConfig {
-    let path = FolderFiles.join(folder, configName)
-    guard FolderFiles.exists(path) else {
+    let path = Files.join(folder, configName)
+    guard Files.exists(path) else {
       throw CheckpointError(folder, "\(configName) is missing: a folder with a PEFT adapter is wanted")
     }
-    return try AdapterConfig(try FolderFiles.object(path), file: path)
+    return try AdapterConfig(try ConfigFile.object(path), file: path)
   }
 
   /// Puts the adapter of a folder on `model` (which has none), trainable.
   /// - Throws: one error that lists every tensor that is missing, unexpected or of another shape.
   public static func load(_ folder: String, into model: CausalLM) throws {
-    let path = FolderFiles.join(folder, tensorsName)
-    guard FolderFiles.exists(path) else { throw CheckpointError(folder, "\(tensorsName) is missing") }
+    let path = Files.join(folder, tensorsName)
+    guard Files.exists(path) else { throw CheckpointError(folder, "\(tensorsName) is missing") }
     let tensors = try StoredTensors(file: path)
     var lora = try config(folder).lora
     if case .names(let names) = lora.targets, names.isEmpty { lora.targets = .names(adaptedModules(tensors.names)) }
@@ -84,14 +84,14 @@ public enum AdapterFile {
   /// - Throws: where the model has no adapter, a number is not finite, or a file cannot be written.
   public static func save(_ model: CausalLM, to folder: String, baseModel: String?) throws {
     guard let lora = model.lora else { throw CheckpointError(folder, "the model has no adapter to save") }
-    try FolderFiles.makeFolder(folder)
+    try Files.makeFolder(folder)
     let entries = model.adapterFileParameters.map { parameter in
       TensorEntry(name: prefix + parameter.name, shape: parameter.shape, dtype: .float32) { parameter.hostValue.float32 }
     }
     for entry in entries { try Finite.check(try entry.make(), entry.name) }
-    try TensorFiles.write(entries.sorted { $0.name < $1.name }, to: FolderFiles.join(folder, tensorsName))
+    try TensorFiles.write(entries.sorted { $0.name < $1.name }, to: Files.join(folder, tensorsName))
     let config = AdapterConfig.json(lora, baseModel: baseModel, targetModules: targetNames(model))
-    try FolderFiles.write(config, to: FolderFiles.join(folder, configName))
+    try ConfigFile.write(config, to: Files.join(folder, configName))
   }
 
   /// Short names of the adapted modules where they say no more than that, else whole paths.

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 import SwiftletLayers
 import SwiftletModels
@@ -19,12 +20,12 @@ public final class CheckpointReader {
   /// - Throws: where the folder, its config or its safetensors headers cannot be used.
   public init(_ folder: String, configName: String = "config.json") throws {
     self.folder = folder
-    let path = FolderFiles.join(folder, configName)
-    guard FolderFiles.isFolder(folder) else { throw CheckpointError(folder, "a model folder in Hugging Face layout is wanted") }
-    guard FolderFiles.exists(path) else {
+    let path = Files.join(folder, configName)
+    guard Files.isFolder(folder) else { throw CheckpointError(folder, "a model folder in Hugging Face layout is wanted") }
+    guard Files.exists(path) else {
       throw CheckpointError(folder, "\(configName) is missing: a folder in Hugging Face layout is wanted")
     }
-    config = ModelConfig(try FolderFiles.object(path), file: path)
+    config = ModelConfig(try ConfigFile.object(path), file: path)
     tensors = try StoredTensors(model: folder)
   }
 

@@ -51,7 +51,7 @@ public enum ModelFile {
         throw CheckpointError(
           folder, "the adapter changes no weight (at this precision): nothing to merge. Train it first, or choose --type float32")
       }
-      try FolderFiles.write(.object(plan.config), to: FolderFiles.join(temporary, "config.json"))
+      try ConfigFile.write(.object(plan.config), to: Files.join(temporary, "config.json"))
       for source in [options.text, options.source] { try CompanionFiles.copy(from: source, to: temporary) }
     }
     return Report(
@@ -85,8 +85,8 @@ public enum CompanionFiles {
   public static func copy(from folder: String?, to target: String) throws {
     guard let folder else { return }
     for name in try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-    where names.contains(name) && !FolderFiles.exists(FolderFiles.join(target, name)) {
-      try FileManager.default.copyItem(atPath: FolderFiles.join(folder, name), toPath: FolderFiles.join(target, name))
+    where names.contains(name) && !Files.exists(Files.join(target, name)) {
+      try FileManager.default.copyItem(atPath: Files.join(folder, name), toPath: Files.join(target, name))
     }
   }
 }
@@ -105,7 +105,7 @@ private final class SavePlan {
     config = model.config.json
     isMerge = model.lora != nil
     source = try options.source.flatMap { folder in
-      FolderFiles.exists(FolderFiles.join(folder, "config.json")) ? try CheckpointReader(folder) : nil
+      Files.exists(Files.join(folder, "config.json")) ? try CheckpointReader(folder) : nil
     }
     format = options.format
     // A tied pair of which one side was trained alone cannot stay tied: merged, it would change the other side too.

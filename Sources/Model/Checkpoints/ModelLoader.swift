@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletLayers
 import SwiftletModels
 import SwiftletTensorCore
@@ -18,7 +19,7 @@ public enum ModelLoader {
     placing: (Placement) -> Placement = { $0 }
   ) throws -> CausalLM {
     let isAdapter = AdapterFile.exists(in: folder)
-    guard FolderFiles.exists(FolderFiles.join(folder, "config.json")) || !isAdapter else {
+    guard Files.exists(Files.join(folder, "config.json")) || !isAdapter else {
       guard adapter == nil else { throw CheckpointError(folder, "a model is wanted, found an adapter; name its base model instead") }
       let model = try CheckpointReader(try base(of: folder, resolve)).model(weights, on: device, placing: placing)
       try AdapterFile.load(folder, into: model)
@@ -36,8 +37,8 @@ public enum ModelLoader {
       throw CheckpointError(adapter, "adapter_config.json names no base model; give the base as MODEL and this folder as --adapter")
     }
     if let resolve { return try resolve(name) }
-    let candidates = [name, FolderFiles.join(adapter, name), FolderFiles.join(adapter, "../" + name)]
-    guard let found = candidates.first(where: { FolderFiles.exists(FolderFiles.join($0, "config.json")) }) else {
+    let candidates = [name, Files.join(adapter, name), Files.join(adapter, "../" + name)]
+    guard let found = candidates.first(where: { Files.exists(Files.join($0, "config.json")) }) else {
       throw CheckpointError(adapter, "the base model \"\(name)\" is not a folder here; give it as MODEL and this folder as --adapter")
     }
     return found

@@ -33,7 +33,7 @@ package final class StoredTensors {
   /// The tensors of a model folder: one file, or the shards of an index; none where the folder has neither.
   init(model folder: String) throws {
     let files = ["model.safetensors", "model.safetensors.index.json"]
-    let isThere = files.contains { FolderFiles.exists(FolderFiles.join(folder, $0)) }
+    let isThere = files.contains { Files.exists(Files.join(folder, $0)) }
     stored = isThere ? try SafetensorsShards(folder: folder) : nil
   }
 

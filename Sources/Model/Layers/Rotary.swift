@@ -2,6 +2,12 @@ import Foundation
 import SwiftletTensorCore
 
 /// How rotary frequencies are stretched for contexts longer than those of pre-training.
+///
+/// `dynamic` and `longRoPE` depend on the length. Here it is the length of each sequence by itself, packed or batched with others or alone:
+/// a row has the same loss and the same answers whatever stands beside it, and a batch of 8 is 8 batches of 1. Hugging Face takes the longest
+/// row of the batch for all its rows (for `dynamic` even the longest since the last short batch), so that a short row beside a long one is
+/// turned by other frequencies than alone, in training by chance of the shuffle. Results are equal where all rows of the batch lie on the same
+/// side of the original length (`longRoPE`), are no longer than `maxPositions` or equally long (`dynamic`), and always for single rows.
 public enum RotaryScaling: Hashable, Sendable {
   case none
   /// All frequencies divided by `factor` (Chen et al., 2023).

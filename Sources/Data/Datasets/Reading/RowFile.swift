@@ -1,6 +1,8 @@
+import SwiftletCPU
 import SwiftletFormats
 
-/// A file of rows, one JSON value a line (JSONL) or one JSON array: an index of where each row stands; rows are read when asked for.
+/// A file of rows, one JSON value a line (JSONL) or one JSON array, or a document of plain text, which is one row: an index of where each
+/// row stands; rows are read when asked for.
 ///
 /// Needs memory for the index only, 32 bytes a row, however large the file is.
 package final class RowFile: Sendable {
@@ -8,6 +10,8 @@ package final class RowFile: Sendable {
   package let path: String
   /// Where each row stands, in file order; blank lines are no rows.
   package let places: [RowPlace]
+  /// Whether the file is one document of plain text.
+  package let isDocument: Bool
   /// Fingerprint of all bytes.
   package let fingerprint: String
   private let file: FileDescriptor
@@ -17,16 +21,21 @@ package final class RowFile: Sendable {
   private static let chunk = 1 << 20
 
   /// Opens and indexes a file in one pass.
-  /// - Throws: `DatasetError` for a file that is empty, not UTF-8 text, compressed, or an array cut short; `DataFileError` of the disk.
-  package init(_ path: String) throws {
+  /// - Throws: `DatasetError` for a file that is empty, not UTF-8 text, compressed, or an array cut short; `FileError` of the disk.
+  package init(_ path: String, isDocument: Bool = false) throws {
     file = try FileDescriptor(reading: path)
     self.path = path
+    self.isDocument = isDocument
     let size = try file.size()
-    guard size > 0 else { throw DatasetError("\(path): the file is empty (0 bytes); rows of JSON are wanted") }
+    guard size > 0 else {
+      throw DatasetError("\(path): the file is empty (0 bytes); \(isDocument ? "text is" : "rows of JSON are") wanted")
+    }
     let head = try file.bytes(at: 0, count: min(size, 4096))
     let start = try RowFile.textStart(head, path)
-    let isArray = head.dropFirst(start).first { $0 > 0x20 } == UInt8(ascii: "[")
-    (places, fingerprint) = try RowFile.index(file, size: size, start: start, isArray: isArray)
+    let isArray = !isDocument && head.dropFirst(start).first { $0 > 0x20 } == UInt8(ascii: "[")
+    let (rows, hash) = try RowFile.index(file, size: size, start: start, isArray: isArray)
+    places = isDocument ? [RowPlace(offset: start, length: size - start, line: 1, column: 1)] : rows
+    fingerprint = hash
     guard !places.isEmpty else { throw DatasetError("\(path): no rows (\(size) bytes of \(isArray ? "an empty array" : "white space"))") }
   }
 
@@ -70,13 +79,14 @@ package final class RowFile: Sendable {
   }
 
   /// The bytes of row `index`.
-  /// - Throws: `DataFileError` where the file became shorter or cannot be read; `DatasetError` for a row over the limit.
+  /// - Throws: `FileError` where the file became shorter or cannot be read; `DatasetError` for a row over the limit.
   package func bytes(_ index: Int) throws -> [UInt8] {
     let place = places[index]
     guard place.length <= Self.rowLimit else {
       throw DatasetError("\(path):\(place.line):\(place.column): a row of \(place.length) bytes; at most \(Self.rowLimit) are read")
     }
     var bytes = try file.bytes(at: place.offset, count: place.length)
+    if isDocument { return bytes }
     while let last = bytes.last, last == 0x0D || last == 0x20 || last == 0x09 { bytes.removeLast() }
     return bytes
   }
@@ -94,6 +104,11 @@ package final class RowFile: Sendable {
     var start = 0
     for _ in 1..<max(1, error.line) { start = (bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? start - 1) + 1 }
     return finding(index, offset: start + error.column - 1, in: bytes, "not JSON: \(error.message)")
+  }
+
+  /// A finding about byte `offset` of row `index`.
+  package func finding(_ index: Int, offset: Int, _ message: String) -> RowFinding {
+    finding(index, offset: offset, in: (try? bytes(index)) ?? [], message)
   }
 
   private func finding(_ index: Int, offset: Int, in bytes: [UInt8], _ message: String) -> RowFinding {

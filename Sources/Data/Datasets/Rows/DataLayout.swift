@@ -8,7 +8,7 @@ public enum DataLayout: String, CaseIterable, Hashable, Sendable, Codable {
   case sharegpt
   /// `{"messages": [{"role": …, "content": …}, …], "tools"?: …}`
   case chat
-  /// `{"text": …}`
+  /// `{"text": …}`, or a file of plain text (`.txt`, `.md`)
   case text
   /// `{"input_ids": […], "labels"?: […]}`; −100 is not trained on
   case tokens

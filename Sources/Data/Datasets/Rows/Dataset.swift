@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 
 /// Rows of one or more files, each row checked once when the set is opened and read again when it is asked for.
@@ -22,9 +23,11 @@ public struct Dataset: Sendable {
   }
 
   /// Opens a file of rows (JSONL or a JSON array), or all `.jsonl` and `.json` files of a folder in the order of their names.
+  ///
+  /// With layout `text`, `.txt` and `.md` files are documents of plain text, each a row as it stands in the file; a folder may hold both.
   /// - Throws: `DatasetError` that lists up to 20 bad rows by file, line, column and field, or says why a file is no file of rows.
   public init(_ path: String, _ options: DatasetOptions) throws {
-    let files = try Self.paths(path).map { try RowFile($0) }
+    let files = try Self.paths(path, options.layout).map { try RowFile($0, isDocument: Self.isDocument($0, options.layout)) }
     var good: [Reference] = []
     var bad: [RowFinding] = []
     var badCount = 0
@@ -51,11 +54,19 @@ public struct Dataset: Sendable {
     self.rows = rows
   }
 
-  private static func paths(_ path: String) throws -> [String] {
+  private static func isDocument(_ path: String, _ layout: DataLayout) -> Bool {
+    let name = path.lowercased()
+    return layout == .text && (name.hasSuffix(".txt") || name.hasSuffix(".md"))
+  }
+
+  private static func paths(_ path: String, _ layout: DataLayout) throws -> [String] {
     switch Files.kind(path) {
     case .folder:
-      let names = try Files.names(in: path).filter { $0.hasSuffix(".jsonl") || $0.hasSuffix(".json") }
-      guard !names.isEmpty else { throw DatasetError("\(path): the folder has no .jsonl or .json file") }
+      let names = try Files.names(in: path).filter { $0.hasSuffix(".jsonl") || $0.hasSuffix(".json") || isDocument($0, layout) }
+      guard !names.isEmpty else {
+        let wanted = layout == .text ? ".jsonl, .json, .txt or .md" : ".jsonl or .json"
+        throw DatasetError("\(path): the folder has no \(wanted) file")
+      }
       return names.map { "\(path)/\($0)" }
     case .missing: throw DatasetError("\(path): no such file or folder")
     default: return [path]
@@ -65,9 +76,10 @@ public struct Dataset: Sendable {
   private static func fault(in file: RowFile, _ row: Int, _ options: DatasetOptions, isListed: Bool) -> RowFinding? {
     let place = file.places[row]
     do {
-      let json = try JSON(parsing: try file.bytes(row))
-      _ = try Example(json, layout: options.layout, needsAnswer: options.trainOn == .responses, vocabulary: options.vocabulary)
+      _ = try example(in: file, row, options)
       return nil
+    } catch let error as DocumentError {
+      if isListed { return file.finding(row, offset: error.offset, error.message) }
     } catch let error as JSONError {
       if isListed { return file.finding(row, error) }
     } catch let error as RowError {
@@ -76,6 +88,13 @@ public struct Dataset: Sendable {
       return RowFinding(file: file.path, line: place.line, column: place.column, message: "\(error)", excerpt: "")
     }
     return RowFinding(file: file.path, line: place.line, column: place.column, message: "", excerpt: "")
+  }
+
+  private static func example(in file: RowFile, _ row: Int, _ options: DatasetOptions) throws -> Example {
+    let bytes = try file.bytes(row)
+    if file.isDocument { return .text(try DocumentError.text(bytes)) }
+    let json = try JSON(parsing: bytes)
+    return try Example(json, layout: options.layout, needsAnswer: options.trainOn == .responses, vocabulary: options.vocabulary)
   }
 
   private static func error(_ path: String, _ bad: [RowFinding], _ count: Int, _ good: Int, _ options: DatasetOptions) -> DatasetError {
@@ -110,10 +129,7 @@ public struct Dataset: Sendable {
   public func example(_ index: Int) throws -> Example {
     let reference = rows[index]
     let file = files[Int(reference.file)]
-    do {
-      let json = try JSON(parsing: try file.bytes(Int(reference.row)))
-      return try Example(json, layout: options.layout, needsAnswer: options.trainOn == .responses, vocabulary: options.vocabulary)
-    } catch {
+    do { return try Self.example(in: file, Int(reference.row), options) } catch {
       let place = origin(of: index)
       throw DatasetError("\(place.file):\(place.line): the file changed while it was in use (\(error))")
     }

@@ -41,7 +41,7 @@ public struct JinjaError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// What rendering one template may use. Templates come with downloaded models and are not trusted.
 public struct JinjaLimits: Hashable, Sendable {
-  /// Expressions and statements evaluated, plus one for every 64 bytes of text made or searched.
+  /// Expressions and statements evaluated, plus one for every 64 bytes of text made or searched and for every 8 variables of a scope.
   public var steps = 1_000_000
   /// Bytes of output, and of any one string on the way.
   public var outputBytes = 8 << 20

@@ -1,3 +1,5 @@
+import SwiftletCPU
+
 /// A safetensors file, mapped read-only and checked. Bytes are read from the disk when they are touched.
 ///
 ///     let file = try SafetensorsFile("model.safetensors")
@@ -9,14 +11,15 @@ public final class SafetensorsFile: Sendable {
   public let entries: [SafetensorsEntry]
   /// `__metadata__`.
   public let metadata: [String: String]
-  private let mapped: MappedBytes
+  private let mapped: MappedFile
   private let places: [ExactString: Int]
 
   /// Maps and checks a file; see `SafetensorsHeader`.
-  /// - Throws: `DataFileError` where it cannot be read, `SafetensorsError` where it is not a whole, strict safetensors file.
+  /// - Throws: `FileError` where it cannot be read, `SafetensorsError` where it is not a whole, strict safetensors file.
   public init(_ path: String) throws {
-    mapped = try MappedBytes(path)
-    let header = try SafetensorsHeader(parsing: mapped.bytes, file: path)
+    let mapped = try MappedFile(path: path)
+    self.mapped = mapped
+    let header = try mapped.withBytes { try SafetensorsHeader(parsing: $0, file: path) }
     entries = header.entries
     metadata = Dictionary(header.metadata.map { ($0.key, $0.value) }) { first, _ in first }
     places = Dictionary(header.entries.enumerated().map { (ExactString($1.name), $0) }) { first, _ in first }
@@ -28,9 +31,9 @@ public final class SafetensorsFile: Sendable {
   /// The bytes of an entry of this file, little-endian, perhaps not aligned. The pointer lives as long as this object: keep the object.
   public func bytes(of entry: SafetensorsEntry) -> UnsafeRawBufferPointer {
     precondition(entry.range.upperBound <= mapped.count, "entry \(entry.name) of another file")
-    return UnsafeRawBufferPointer(rebasing: mapped.bytes[entry.range])
+    return UnsafeRawBufferPointer(start: mapped.pointer + entry.range.lowerBound, count: entry.range.count)
   }
 
   /// Tells the system that an entry's bytes will not be needed soon, so that a large file does not fill the memory while it is copied.
-  public func release(_ entry: SafetensorsEntry) { mapped.release(entry.range) }
+  public func release(_ entry: SafetensorsEntry) { mapped.advise(.dontNeed, entry.range) }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import SwiftletCPU
 
 /// Writes tensors into a folder, cut into shards where they are larger than one: `model-00001-of-0000N.safetensors` and
 /// `model.safetensors.index.json`, else one `model.safetensors`.
@@ -13,7 +14,7 @@ public final class SafetensorsShardedWriter {
   private var left = 0
 
   /// Plans the shards: tensors in their order, a new shard where the next tensor would pass `maxShardBytes` (a larger one stands alone).
-  /// - Throws: `SafetensorsError` for sizes that overflow; `DataFileError` of the disk.
+  /// - Throws: `SafetensorsError` for sizes that overflow; `FileError` of the disk.
   public init(
     folder: String, stem: String = "model", tensors: [SafetensorsPlan], maxShardBytes: Int = 5_000_000_000,
     metadata: [(String, String)] = [("format", "pt")]

@@ -1,3 +1,5 @@
+import SwiftletCPU
+
 /// The tensors of a folder: one `model.safetensors`, or the shards that `model.safetensors.index.json` names.
 public final class SafetensorsShards: Sendable {
   /// The files, in order of first mention.
@@ -12,7 +14,7 @@ public final class SafetensorsShards: Sendable {
   }
 
   /// Opens `<stem>.safetensors` of a folder or, where there is none, the shards of `<stem>.safetensors.index.json`.
-  /// - Throws: `DataFileError` or `SafetensorsError` that names the file, shard and tensor.
+  /// - Throws: `FileError` or `SafetensorsError` that names the file, shard and tensor.
   public convenience init(folder: String, stem: String = "model") throws {
     let single = "\(folder)/\(stem).safetensors"
     let index = "\(single).index.json"
@@ -23,7 +25,7 @@ public final class SafetensorsShards: Sendable {
     } else {
       let pickled = Files.kind("\(folder)/pytorch_model.bin") == .file || Files.kind("\(folder)/pytorch_model.bin.index.json") == .file
       let hint = pickled ? " (pytorch_model.bin is a pickle, which can run code and is never read: convert it to safetensors)" : ""
-      throw DataFileError(path: folder, message: "neither \(stem).safetensors nor \(stem).safetensors.index.json is there\(hint)")
+      throw FileError("open", folder, reason: "neither \(stem).safetensors nor \(stem).safetensors.index.json is there\(hint)")
     }
   }
 
@@ -83,8 +85,8 @@ public final class SafetensorsShards: Sendable {
   }
 
   private static func read(_ path: String) throws(JSONError) -> [UInt8] {
-    do throws(DataFileError) { return try Files.read(path, limit: SafetensorsHeader.lengthLimit) } catch {
-      throw JSONError(line: 1, column: 1, message: error.message)
+    do throws(FileError) { return try Files.read(path, limit: SafetensorsHeader.lengthLimit) } catch {
+      throw JSONError(line: 1, column: 1, message: error.description)
     }
   }
 

@@ -1,3 +1,5 @@
+import SwiftletCPU
+
 /// A tensor that will be written: name, type and shape.
 public struct SafetensorsPlan: Hashable, Sendable {
   /// The tensor's name.
@@ -35,7 +37,7 @@ public final class SafetensorsWriter {
   private var filled = 0
 
   /// Starts a file whose tensors are `tensors`, in this order.
-  /// - Throws: `SafetensorsError` for a name that stands twice or is reserved, or a size that overflows; `DataFileError` of the disk.
+  /// - Throws: `SafetensorsError` for a name that stands twice or is reserved, or a size that overflows; `FileError` of the disk.
   public init(_ path: String, tensors: [SafetensorsPlan], metadata: [(String, String)] = [("format", "pt")]) throws {
     let header = try Self.header(tensors, metadata, file: path)
     sizes = header.sizes
@@ -103,7 +105,7 @@ public final class SafetensorsWriter {
   }
 
   /// Flushes to the disk and puts the file in place.
-  /// - Throws: `SafetensorsError` that names the first tensor without its bytes; `DataFileError` of the disk.
+  /// - Throws: `SafetensorsError` that names the first tensor without its bytes; `FileError` of the disk.
   public func finish() throws {
     guard current == sizes.count else {
       let missing = sizes[current].bytes - filled

@@ -51,7 +51,8 @@ public final class LanguageModel: @unchecked Sendable {
   /// - Throws: `LoRAError` where it matches no module.
   public func add(_ lora: LoRA, seed: UInt64 = 0) throws { try network.add(lora, seed: seed) }
 
-  /// Writes the adapter or the merged model with tokenizer and template, whole or not at all, and reads it back.
+  /// Writes the adapter or the merged model with tokenizer and template, whole or not at all, reads it back, and compares the answers: on
+  /// rows of the run that the weights come from, or on ids spread over the vocabulary where there is no run.
   @discardableResult
   public func save(_ format: ModelExport.Format, to folder: String) async throws -> ModelExport.Report {
     try export(format, to: folder)
@@ -59,7 +60,9 @@ public final class LanguageModel: @unchecked Sendable {
 
   /// `save` for callers that do not wait.
   public func export(_ format: ModelExport.Format, to folder: String) throws -> ModelExport.Report {
-    try ModelExport(network, base: try location.requireBase(), text: location.text).write(format, to: folder)
+    let base = try location.requireBase()
+    let samples = RunSamples.near(location.adapter ?? base, vocabulary: network.vocabularySize)
+    return try ModelExport(network, base: base, text: location.text, samples: samples).write(format, to: folder)
   }
 
   /// Ids that end an answer: those of generation config, config, tokenizer and template.

@@ -74,7 +74,7 @@ extension MemoryPlan {
     let model = try source.shapes(recipe)
     let rows = recipe.plan.batchSize * recipe.plan.accumulation
     let pass: (tokens: Int, passes: Int)
-    if let path = recipe.data.path, RunFiles.exists(path) {
+    if let path = recipe.data.path, Files.exists(path) {
       pass = try PreparedData(recipe, source, Run()).largestPass(recipe, isGPU: false)
     } else {
       let longest = try recipe.model.contextLength ?? min(source.contextLength(recipe), 2048)

@@ -37,7 +37,7 @@ public enum DataLayoutOption: String, Hashable, Sendable, CaseIterable {
 
 /// What is trained on.
 public struct DataOptions: Hashable, Sendable {
-  /// A file (JSONL, or JSON with an array of rows) or a folder of such.
+  /// A file (JSONL, or JSON with an array of rows) or a folder of such; with layout `text` also documents of plain text (`.txt`, `.md`).
   public var path: String?
   /// The form of the rows.
   public var layout = DataLayoutOption.chat

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 import SwiftletOptimizers
 
@@ -53,7 +54,7 @@ extension Recipe {
   /// Reads a recipe file and then each `key.path=value`, in order, on top of the defaults.
   /// - Throws: `RecipeError` with every problem found, `FileError` where the file cannot be read.
   public init(file: String, settings: [String] = []) throws {
-    let bytes = try RunFiles.read(file)
+    let bytes = try Files.read(file)
     try self.init(text: String(decoding: bytes, as: UTF8.self), name: file, settings: settings)
   }
 

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletFormats
 import SwiftletTracking
 
@@ -50,7 +51,7 @@ struct CheckpointState: Hashable {
 
   /// - Throws: `CheckpointDamage` naming the key that is missing.
   init(folder: String) throws {
-    let json = try JSON(parsing: RunFiles.read(folder + "/" + CheckpointState.fileName))
+    let json = try JSON(parsing: Files.read(folder + "/" + CheckpointState.fileName))
     func number(_ value: JSON?, _ key: String) throws -> Int {
       guard let number = value?.int, number >= 0 else {
         throw CheckpointDamage(path: folder, reason: "\(CheckpointState.fileName) lacks the number \(key)")

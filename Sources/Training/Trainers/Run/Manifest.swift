@@ -18,16 +18,16 @@ package enum Manifest {
   /// Brings every file of `folder` to the disk and writes the manifest.
   package static func write(in folder: String) throws {
     var files: [JSON] = []
-    for name in try RunFiles.list(folder) where name != Manifest.name {
+    for name in try Files.names(in: folder) where name != Manifest.name {
       let path = folder + "/" + name
-      try RunFiles.sync(path)
+      try Files.sync(path)
       files.append(
         .object(
-          JSONObject([("name", .string(name)), ("bytes", .int(try RunFiles.size(path))), ("crc32c", .string(try RunFiles.checksum(path)))]))
+          JSONObject([("name", .string(name)), ("bytes", .int(try Files.size(path))), ("crc32c", .string(try Files.checksum(path)))]))
       )
     }
     try AtomicFile.write(folder + "/" + Manifest.name, bytes: text(files).utf8)
-    try RunFiles.sync(folder)
+    try Files.sync(folder)
   }
 
   /// The manifest's bytes; `crc32c` covers the rest of them.
@@ -35,7 +35,7 @@ package enum Manifest {
     func body(_ crc: String) -> String {
       JSON.object(JSONObject([("version", .int(1)), ("crc32c", .string(crc)), ("files", .array(files))])).serialized(indent: 1) + "\n"
     }
-    return body(RunFiles.checksum(of: Array(body("").utf8)))
+    return body(Files.checksum(of: Array(body("").utf8)))
   }
 
   /// Checks every file of a checkpoint against its manifest. Reads all of it.
@@ -52,7 +52,7 @@ package enum Manifest {
 
   private static func check(_ folder: String) throws {
     func damage(_ reason: String) -> CheckpointDamage { CheckpointDamage(path: folder, reason: reason) }
-    let bytes = try RunFiles.read(folder + "/" + name)
+    let bytes = try Files.read(folder + "/" + name)
     let files = try JSON(parsing: bytes)["files"]?.array ?? []
     guard Manifest.text(files).utf8.elementsEqual(bytes) else { throw damage("\(name) has changed since it was written") }
     for file in files {
@@ -60,10 +60,10 @@ package enum Manifest {
         throw damage("\(Manifest.name) lacks a name, a size or a checksum")
       }
       let path = folder + "/" + name
-      guard RunFiles.exists(path) else { throw damage("\(name) is missing") }
-      let found = try RunFiles.size(path)
+      guard Files.exists(path) else { throw damage("\(name) is missing") }
+      let found = try Files.size(path)
       guard found == size else { throw damage("\(name) has \(found) bytes, its manifest says \(size)") }
-      guard try RunFiles.checksum(path) == crc else { throw damage("the contents of \(name) do not match their checksum") }
+      guard try Files.checksum(path) == crc else { throw damage("the contents of \(name) do not match their checksum") }
     }
   }
 }

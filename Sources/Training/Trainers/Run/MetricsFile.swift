@@ -17,11 +17,11 @@ package final class MetricsFile: EventSink {
   /// Opens the file for a run that goes on after `step` steps: later lines are dropped, also a last line that was cut off.
   package init(_ path: String, keepingStepsUpTo step: Int) throws {
     self.path = path
-    guard RunFiles.exists(path) else {
+    guard Files.exists(path) else {
       try AtomicFile.write(path, bytes: [])
       return
     }
-    let kept = try RunFiles.read(path).split(separator: UInt8(ascii: "\n")).filter { line in
+    let kept = try Files.read(path).split(separator: UInt8(ascii: "\n")).filter { line in
       guard let found = (try? JSON(parsing: line))?["step"]?.int else { return false }
       return found <= step
     }
@@ -45,7 +45,7 @@ package final class MetricsFile: EventSink {
   private func flush() throws {
     if pending.isEmpty { return }
     let file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
-    guard file >= 0 else { throw FileError.last("open", path) }
+    guard file >= 0 else { throw FileError("open", path, code: errno) }
     defer { close(file) }
     var done = 0
     while done < pending.count {
@@ -55,12 +55,12 @@ package final class MetricsFile: EventSink {
       done += count
     }
     pending.removeFirst(done)
-    if !pending.isEmpty { throw FileError.last("write", path) }
+    if !pending.isEmpty { throw FileError("write", path, code: errno) }
   }
 
   /// Brings all lines to the disk, so that a checkpoint never knows more steps than the file.
   package func sync() throws {
     try flush()
-    try RunFiles.sync(path)
+    try Files.sync(path)
   }
 }

@@ -23,14 +23,14 @@ public final class RunFolder {
   /// - Throws: `RunFolderError` where another process holds it, `FileError` where it cannot be made.
   public init(_ path: String) throws {
     self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
-    try RunFiles.makeFolder(self.path)
+    try Files.makeFolder(self.path)
     lock = open(self.path + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-    guard lock >= 0 else { throw FileError.last("open", self.path + "/.lock") }
+    guard lock >= 0 else { throw FileError("open", self.path + "/.lock", code: errno) }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       close(lock)
       throw RunFolderError(description: "another process is training in \(path): wait for it, stop it, or choose another output")
     }
-    for name in try RunFiles.list(self.path) where name.hasSuffix(".tmp") { try RunFiles.remove(self.path + "/" + name) }
+    for name in try Files.names(in: self.path) where name.hasSuffix(".tmp") { try Files.remove(self.path + "/" + name) }
   }
 
   deinit { if lock >= 0 { close(lock) } }
@@ -39,13 +39,13 @@ public final class RunFolder {
   package func file(_ name: String) -> String { path + "/" + name }
 
   /// Whether a run was started here.
-  package var holdsRun: Bool { RunFiles.exists(file("recipe.yaml")) || !checkpointSteps.isEmpty || RunFiles.exists(file("final")) }
+  package var holdsRun: Bool { Files.exists(file("recipe.yaml")) || !checkpointSteps.isEmpty || Files.exists(file("final")) }
 
   /// Steps of the checkpoints, ascending, good or not.
   package var checkpointSteps: [Int] { RunFolder.checkpointSteps(path) }
 
   package static func checkpointSteps(_ path: String) -> [Int] {
-    ((try? RunFiles.list(path)) ?? []).compactMap { name in
+    ((try? Files.names(in: path)) ?? []).compactMap { name in
       guard name.hasPrefix("checkpoint-"), let step = Int(name.dropFirst("checkpoint-".count)), step >= 0, name == "checkpoint-\(step)"
       else {
         return nil
@@ -62,7 +62,7 @@ public final class RunFolder {
   /// - Returns: its path.
   package func save(step: Int, _ body: (String) throws -> Void) throws -> String {
     let target = checkpoint(step)
-    if RunFiles.exists(target) {
+    if Files.exists(target) {
       if (try? Manifest.verify(target)) != nil { return target }
       try setAside(step)
     }
@@ -78,20 +78,20 @@ public final class RunFolder {
   package func publish(_ name: String, _ body: (String) throws -> Void) throws {
     let temporary = file(name + ".tmp")
     do {
-      try RunFiles.remove(temporary)
-      try RunFiles.makeFolder(temporary)
+      try Files.remove(temporary)
+      try Files.makeFolder(temporary)
       try body(temporary)
-      for name in try RunFiles.list(temporary) { try RunFiles.sync(temporary + "/" + name) }
-      try RunFiles.sync(temporary)
-      if RunFiles.exists(file(name)) {
-        try RunFiles.rename(file(name), file(name + ".old.tmp"))
-        try RunFiles.rename(temporary, file(name))
-        try RunFiles.remove(file(name + ".old.tmp"))
+      for name in try Files.names(in: temporary) { try Files.sync(temporary + "/" + name) }
+      try Files.sync(temporary)
+      if Files.exists(file(name)) {
+        try Files.rename(file(name), file(name + ".old.tmp"))
+        try Files.rename(temporary, file(name))
+        try Files.remove(file(name + ".old.tmp"))
       } else {
-        try RunFiles.rename(temporary, file(name))
+        try Files.rename(temporary, file(name))
       }
     } catch {
-      try? RunFiles.remove(temporary)
+      try? Files.remove(temporary)
       throw error
     }
   }
@@ -112,16 +112,16 @@ public final class RunFolder {
 
   private func setAside(_ step: Int) throws {
     let name = file("damaged-checkpoint-\(step)")
-    try RunFiles.remove(name)
-    try RunFiles.rename(checkpoint(step), name)
+    try Files.remove(name)
+    try Files.rename(checkpoint(step), name)
   }
 
   /// Deletes all but the newest `keep` checkpoints. Called after a new one was verified; that one always stays.
   package func rotate(keep: Int) throws {
     for step in checkpointSteps.dropLast(max(1, keep)) {
       let doomed = file("checkpoint-\(step).tmp")
-      try RunFiles.rename(checkpoint(step), doomed)
-      try RunFiles.remove(doomed)
+      try Files.rename(checkpoint(step), doomed)
+      try Files.remove(doomed)
     }
   }
 }

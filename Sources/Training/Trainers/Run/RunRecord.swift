@@ -19,6 +19,8 @@ struct RunRecord {
   var outcome: Outcome?
   var finalLoss: Double?
   var evaluationLoss: Double?
+  /// Token ids of a few rows.
+  var samples: [[Int32]] = []
 
   /// The present time in UTC, ISO 8601.
   static var now: String { Date().formatted(.iso8601) }
@@ -43,6 +45,7 @@ struct RunRecord {
     ])
     if let finalLoss { object["loss"] = .number(finalLoss) }
     if let evaluationLoss { object["eval_loss"] = .number(evaluationLoss) }
+    if !samples.isEmpty { object[RunSamples.key] = RunSamples.json(samples) }
     if case .failed(let reason) = outcome { object["error"] = .string(reason) }
     return .object(object)
   }

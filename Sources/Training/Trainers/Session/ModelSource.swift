@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletCheckpoints
 import SwiftletFormats
 import SwiftletLayers
@@ -28,8 +29,8 @@ struct ModelSource {
       let path = recipe.model.config ?? ""
       folder = nil
       configFile = path
-      config = try ModelConfig(parsing: String(decoding: RunFiles.read(path), as: UTF8.self), file: path)
-      tokenizer = recipe.model.tokenizer ?? RunFiles.parent(of: path)
+      config = try ModelConfig(parsing: String(decoding: Files.read(path), as: UTF8.self), file: path)
+      tokenizer = recipe.model.tokenizer ?? Files.parent(of: path)
     }
   }
 

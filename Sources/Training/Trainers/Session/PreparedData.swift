@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletCheckpoints
 import SwiftletFormats
 import SwiftletTensorCore
@@ -76,10 +77,10 @@ struct PreparedData {
 
   /// Copies tokenizer and template beside saved weights.
   func copyTokenizer(to folder: String) throws {
-    guard let tokenizerFolder, RunFiles.isFolder(tokenizerFolder) else { return }
+    guard let tokenizerFolder, Files.isFolder(tokenizerFolder) else { return }
     for name in CompanionFiles.names.sorted() {
       let (from, to) = (tokenizerFolder + "/" + name, folder + "/" + name)
-      if RunFiles.exists(from), !RunFiles.exists(to) { try RunFiles.copy(from, to: to) }
+      if Files.exists(from), !Files.exists(to) { try Files.copy(from, to: to) }
     }
   }
 

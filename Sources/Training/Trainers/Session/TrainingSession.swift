@@ -45,7 +45,7 @@ public final class TrainingSession {
     run = Run(surroundings.sinks)
     let run = run
     if let resume {
-      guard RunFiles.isFolder(resume) else { throw RunFolderError(description: "\(resume) is not a run folder: nothing to resume") }
+      guard Files.isFolder(resume) else { throw RunFolderError(description: "\(resume) is not a run folder: nothing to resume") }
       folder = try RunFolder(resume)
       self.recipe = try TrainingSession.resumed(recipe, folder)
     } else {
@@ -64,7 +64,7 @@ public final class TrainingSession {
     loop = TrainingLoop(model, rows: data.rows, heldOut: data.heldOut, chosen)
     record = RunRecord(
       version: surroundings.version, recipe: chosen, dataHash: data.hash, rows: data.rows.count, heldOutRows: data.heldOut.count,
-      started: RunRecord.now, totalSteps: loop.plan.totalSteps)
+      started: RunRecord.now, totalSteps: loop.plan.totalSteps, samples: RunSamples.of(data))
     if resume != nil { try TrainingSession.restore(loop, folder, checkpoint, data, chosen, &record, run) }
     metrics = try MetricsFile(folder.file("metrics.jsonl"), keepingStepsUpTo: loop.state.step)
     run.add(metrics)
@@ -97,7 +97,7 @@ public final class TrainingSession {
   /// The recipe of a run that goes on: its own, with what may change taken from `given`.
   private static func resumed(_ given: Recipe?, _ folder: RunFolder) throws -> Recipe {
     let path = folder.file("recipe.yaml")
-    guard RunFiles.exists(path) else {
+    guard Files.exists(path) else {
       guard let given else { throw RunFolderError(description: "\(folder.path) holds no recipe.yaml: it is not a run folder") }
       return given
     }
@@ -124,7 +124,7 @@ public final class TrainingSession {
     _ loop: TrainingLoop, _ folder: RunFolder, _ checkpoint: Int?, _ data: PreparedData, _ recipe: Recipe, _ record: inout RunRecord,
     _ run: Run
   ) throws {
-    let before = (try? JSON(parsing: RunFiles.read(folder.file("run.json")))) ?? .null
+    let before = (try? JSON(parsing: Files.read(folder.file("run.json")))) ?? .null
     if let started = before["started"]?.string { record.started = started }
     record.resumedFrom = (before["resumed_from_steps"]?.array ?? []).compactMap(\.int) + [checkpoint ?? 0]
     var hash = before["data_hash"]?.string
@@ -221,7 +221,7 @@ extension TrainingSession {
       throw FileError(
         "save a checkpoint in", folder.path,
         reason:
-          "about \(Text.bytes(checkpointBytes)) are needed, \(Text.bytes(RunFiles.freeBytes(folder.path) ?? 0)) are free: free some space")
+          "about \(Text.bytes(checkpointBytes)) are needed, \(Text.bytes(Files.freeBytes(folder.path) ?? 0)) are free: free some space")
     }
     try metrics.sync()
     let step = loop.state.step
@@ -268,10 +268,10 @@ extension TrainingSession {
     return trained + loop.optimizer.state.reduce(0) { $0 + $1.tensor.byteCount } + (16 << 20)
   }
 
-  private var hasRoom: Bool { RunFiles.freeBytes(folder.path).map { $0 > checkpointBytes } ?? true }
+  private var hasRoom: Bool { Files.freeBytes(folder.path).map { $0 > checkpointBytes } ?? true }
 
   private func checkDisk() throws {
-    guard let free = RunFiles.freeBytes(folder.path) else { return }
+    guard let free = Files.freeBytes(folder.path) else { return }
     let present = min(folder.checkpointSteps.count, recipe.saving.keep + 1)
     let wanted = checkpointBytes * (recipe.saving.every > 0 ? max(1, recipe.saving.keep + 1 - present) : 1)
     guard free < wanted else { return }

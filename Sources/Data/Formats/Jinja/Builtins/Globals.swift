@@ -20,7 +20,7 @@ extension Jinja.Builtins {
     "dict": { arguments, runtime in .dict(try dict("dict", arguments, runtime)) },
     "namespace": { arguments, runtime in
       let namespace = Jinja.NamespaceBox()
-      runtime.register(namespace)
+      runtime.own(namespace)
       let attributes = try dict("namespace", arguments, runtime)
       for (key, value) in zip(attributes.keys, attributes.values) { if case .text(let name) = key { namespace[name] = value } }
       return .namespace(namespace)

@@ -10,23 +10,39 @@ extension Jinja {
 
     func run(over source: Value, recursion: LoopRecursion?, depth: Int, _ activation: Activation) throws -> Flow {
       let runtime = activation.runtime
-      let loop = loopSlot == nil ? nil : LoopBox(source, next: try runtime.stream(source), recursion: recursion, depth: depth)
-      let next = try loop.map { loop in { try loop.advance() } } ?? runtime.stream(source)
-      if let loopSlot { activation[loopSlot] = .missing }
-      // As in jinja2, `else` runs unless some iteration reached the end of the body.
+      let next = try runtime.stream(source)
+      let isUntouched: Bool
+      if let loopSlot {
+        var loop = LoopBox(source, next: next, recursion: recursion, depth: depth)
+        activation[loopSlot] = .missing
+        defer {
+          // The variable stays, for macros of the body; it is no second holder, as its scope has an owner of its own.
+          activation[loopSlot] = .missing
+          runtime.ownIfShared(&loop)
+          activation[loopSlot] = .loop(loop)
+        }
+        isUntouched = try iterate(loop.advance, activation) { activation[loopSlot] = .loop(loop) }
+      } else {
+        isUntouched = try iterate(next, activation) {}
+      }
+      guard isUntouched, let otherwise else { return .next }
+      try otherwise.entry.enter(activation)
+      return try otherwise.body.run(activation)
+    }
+
+    /// Whether no iteration reached the end of the body: as in jinja2, `else` runs then.
+    private func iterate(_ next: Stream, _ activation: Activation, begin: () -> Void) throws -> Bool {
       var isUntouched = true
       while let item = try next() {
-        try runtime.step()
+        try activation.runtime.step()
         try destination.store(item, activation)
-        if let loopSlot, let loop { activation[loopSlot] = .loop(loop) }
+        begin()
         try entry.enter(activation)
         let flow = try body.run(activation)
         if flow == .breakLoop { break }
         if flow == .next { isUntouched = false }
       }
-      guard isUntouched, let otherwise else { return .next }
-      try otherwise.entry.enter(activation)
-      return try otherwise.body.run(activation)
+      return isUntouched
     }
   }
 
@@ -88,20 +104,19 @@ extension Jinja {
     func render(_ source: Value, depth: Int) throws -> Text {
       let runtime = activation.runtime
       return try runtime.nestedCall {
-        let inner = Activation(runtime: runtime, parent: activation, slotCount: node.slotCount)
-        // The loop's own activation ends up in its `loop`, and that in the activation.
-        runtime.register(captured: inner)
-        let source = try node.filter?.apply(to: source, inner) ?? source
-        return try runtime.capture { try node.code.run(over: source, recursion: self, depth: depth, inner) }.0
+        try runtime.withScope(in: activation, slotCount: node.slotCount) { inner in
+          let source = try node.filter?.apply(to: source, inner) ?? source
+          return try runtime.capture { try node.code.run(over: source, recursion: self, depth: depth, inner) }.0
+        }
       }
     }
   }
 
   /// The variable `loop`.
-  final class LoopBox {
-    private let source: Value
-    private let base: Stream
-    private let recursion: LoopRecursion?
+  final class LoopBox: Emptiable {
+    private var source: Value
+    private var base: Stream
+    private var recursion: LoopRecursion?
     let depth: Int
     private(set) var index = -1
     private var knownCount: Int?
@@ -117,6 +132,11 @@ extension Jinja {
       base = next
       self.recursion = recursion
       self.depth = depth
+    }
+
+    func empty() {
+      (source, base, recursion) = (.null, { nil }, nil)
+      (ahead, previous, current, lastChanged) = ([], nil, nil, nil)
     }
 
     func advance() throws -> Value? {

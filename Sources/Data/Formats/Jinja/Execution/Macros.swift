@@ -38,15 +38,16 @@ extension Jinja {
     func call(_ arguments: Arguments) throws -> Text {
       let runtime = closure.runtime
       return try runtime.nestedCall {
-        let inner = Activation(runtime: runtime, parent: closure, slotCount: code.slotCount)
-        try bind(arguments, inner)
-        try code.entry.enter(inner)
-        for (name, slot, initial) in code.parameters {
-          guard case .missing = inner[slot] else { continue }
-          inner[slot] =
-            try initial?.evaluate(inner) ?? .undefined(.init(hint: "parameter '\(name)' was not provided", name: Text(name)))
+        try runtime.withScope(in: closure, slotCount: code.slotCount) { inner in
+          try bind(arguments, inner)
+          try code.entry.enter(inner)
+          for (name, slot, initial) in code.parameters {
+            guard case .missing = inner[slot] else { continue }
+            inner[slot] =
+              try initial?.evaluate(inner) ?? .undefined(.init(hint: "parameter '\(name)' was not provided", name: Text(name)))
+          }
+          return try runtime.capture { try code.body.run(inner) }.0
         }
-        return try runtime.capture { try code.body.run(inner) }.0
       }
     }
 
@@ -103,7 +104,6 @@ extension Jinja {
     let destination: Destination
 
     func execute(_ activation: Activation) throws -> Flow {
-      activation.runtime.register(captured: activation)
       try destination.store(.macro(MacroBox(code, closure: activation)), activation)
       return .next
     }
@@ -117,7 +117,6 @@ extension Jinja {
     func execute(_ activation: Activation) throws -> Flow {
       let runtime = activation.runtime
       let callee = try callee.evaluate(activation)
-      runtime.register(captured: activation)
       var arguments = try arguments.evaluate(activation)
       guard !arguments.named.contains(where: { $0.name == "caller" }) else {
         throw JinjaError.runtime("got multiple values for keyword argument 'caller'")

@@ -38,6 +38,7 @@ extension Jinja {
     var emptied: [Slot] = []
 
     func enter(_ activation: Activation) throws {
+      try activation.runtime.charge(steps: (resolved.count + aliases.count + emptied.count) / 8)
       for (slot, name) in resolved { activation[slot] = try activation.runtime.resolve(name) }
       for (slot, source) in aliases { activation[slot] = activation[source] }
       for slot in emptied { activation[slot] = .missing }

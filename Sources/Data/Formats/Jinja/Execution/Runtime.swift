@@ -14,8 +14,7 @@ extension Jinja {
     private var outputs: [[UInt8]] = [[]]
     private var counted = (bytes: 0, scalars: 0)
     private var callDepth = 0
-    private var namespaces: [NamespaceBox] = []
-    private var captured: [Activation] = []
+    private var owned: [any Emptiable] = []
     private(set) var generationSpans: [Range<Int>] = []
 
     init(template: Template, variables: JSONObject, now: JinjaDate?, limits: JinjaLimits) {
@@ -124,38 +123,52 @@ extension Jinja {
       generationSpans.append(counted.scalars..<counted.scalars + text.count)
     }
 
-    // MARK: Cycles
+    // MARK: Ownership
 
-    func register(_ namespace: NamespaceBox) { namespaces.append(namespace) }
-    func register(captured activation: Activation) {
-      guard !activation.isCaptured else { return }
-      activation.isCaptured = true
-      captured.append(activation)
+    /// Takes over what outlives the statement that made it.
+    func own(_ object: any Emptiable) { owned.append(object) }
+
+    /// Takes over `object` where something besides the caller's variable holds it.
+    func ownIfShared(_ object: inout some Emptiable) { if !isKnownUniquelyReferenced(&object) { owned.append(object) } }
+
+    /// Runs `body` with variables of its own. They live on where a macro or an iterator that `body` made refers to them.
+    func withScope<Result>(in parent: Activation?, slotCount: Int, _ body: (Activation) throws -> Result) throws -> Result {
+      try charge(steps: slotCount / 8)
+      var scope = Activation(runtime: self, parent: parent, slotCount: slotCount)
+      defer { ownIfShared(&scope) }
+      return try body(scope)
     }
 
-    /// Empties what may hold itself: namespaces, and activations that their own macros captured.
-    func breakCycles() {
-      for namespace in namespaces { namespace.attributes = [] }
-      for activation in captured { activation.slots = [] }
+    /// The end of the rendering: nothing that it made holds anything any more.
+    func finish() {
+      for object in owned { object.empty() }
+      owned = []
       resolved = []
       exports = []
     }
   }
 
+  /// What a template can store values into after it was made, and what may therefore come to hold itself: scopes, loops and namespaces.
+  ///
+  /// The rendering owns those that outlive the statement that made them, and empties them when it ends. So nothing leaks, and a chain of
+  /// them, however long, is not taken apart by recursion.
+  protocol Emptiable: AnyObject { func empty() }
+
   /// The variables of one call of a function.
-  final class Activation {
+  final class Activation: Emptiable {
     let runtime: Runtime
     let parent: Activation?
     var slots: [Value]
     /// What filter and filtered set blocks captured, innermost last.
     var filtered: [Text] = []
-    var isCaptured = false
 
     init(runtime: Runtime, parent: Activation?, slotCount: Int) {
       self.runtime = runtime
       self.parent = parent
       slots = Array(repeating: .missing, count: slotCount)
     }
+
+    func empty() { slots = [] }
 
     private func owner(_ hops: Int) -> Activation {
       var owner = self
@@ -179,10 +192,11 @@ extension Jinja {
     let hasGenerationBlocks: Bool
 
     func render(_ runtime: Runtime) throws {
-      defer { runtime.breakCycles() }
-      let root = Activation(runtime: runtime, parent: nil, slotCount: slotCount)
-      try entry.enter(root)
-      _ = try body.run(root)
+      defer { runtime.finish() }
+      _ = try runtime.withScope(in: nil, slotCount: slotCount) { root in
+        try entry.enter(root)
+        return try body.run(root)
+      }
     }
   }
 }

@@ -97,15 +97,17 @@ extension Jinja {
     let scoped: [(slot: Slot, source: Slot)]
 
     func execute(_ activation: Activation) throws -> Flow {
-      let inner = Activation(runtime: activation.runtime, parent: nil, slotCount: slotCount)
-      try activation.runtime.nestedCall {
-        try entry.enter(inner)
-        for (slot, source) in scoped {
-          let value = activation[source]
-          if case .missing = value { continue }
-          inner[slot] = value
+      let runtime = activation.runtime
+      try runtime.nestedCall {
+        try runtime.withScope(in: nil, slotCount: slotCount) { inner in
+          try entry.enter(inner)
+          for (slot, source) in scoped {
+            let value = activation[source]
+            if case .missing = value { continue }
+            inner[slot] = value
+          }
+          _ = try body.run(inner)
         }
-        _ = try body.run(inner)
       }
       return .next
     }

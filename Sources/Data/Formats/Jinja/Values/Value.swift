@@ -101,8 +101,10 @@ extension Jinja {
   }
 
   /// `namespace()`: the one thing that a template may write into.
-  final class NamespaceBox {
+  final class NamespaceBox: Emptiable {
     var attributes: [(name: Text, value: Value)] = []
+
+    func empty() { attributes = [] }
 
     subscript(name: Text) -> Value? {
       get { attributes.first { $0.name == name }?.value }

@@ -1,47 +1,5 @@
 import Foundation
 import SwiftletCPU
-import SwiftletFormats
-
-/// Small files of model folders.
-enum FolderFiles {
-  /// Largest JSON file that is read whole, in bytes.
-  static let limit = 64 << 20
-
-  static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
-
-  static func join(_ folder: String, _ name: String) -> String { folder.hasSuffix("/") ? folder + name : folder + "/" + name }
-
-  static func isFolder(_ path: String) -> Bool {
-    var isFolder: ObjCBool = false
-    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
-  }
-
-  static func makeFolder(_ path: String) throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  static func bytes(_ path: String) throws -> [UInt8] {
-    guard let handle = FileHandle(forReadingAtPath: path) else { throw CheckpointError(path, "cannot be opened for reading") }
-    defer { try? handle.close() }
-    guard let data = try handle.read(upToCount: limit + 1) else { return [] }
-    guard data.count <= limit else { throw CheckpointError(path, "larger than \(limit) bytes, too large for a configuration file") }
-    return Array(data)
-  }
-
-  static func json(_ path: String) throws -> JSON {
-    let bytes = try bytes(path)
-    do { return try JSON(parsing: bytes) } catch { throw CheckpointError(path, "\(error)") }
-  }
-
-  static func object(_ path: String) throws -> JSONObject {
-    guard let object = try json(path).object else { throw CheckpointError(path, "a JSON object is wanted") }
-    return object
-  }
-
-  static func write(_ json: JSON, to path: String) throws {
-    try AtomicFile.write(path, bytes: (json.serialized(indent: 2) + "\n").utf8)
-  }
-}
 
 /// Writes folders that are either whole or not there.
 public enum AtomicFolder {
@@ -76,14 +34,14 @@ public enum AtomicFolder {
   }
 
   private static func existing(_ path: String) throws -> [String] {
-    guard FolderFiles.exists(path) else { return [] }
-    guard FolderFiles.isFolder(path) else { throw CheckpointError(path, "a folder is wanted, found a file") }
+    guard Files.exists(path) else { return [] }
+    guard Files.isFolder(path) else { throw CheckpointError(path, "a folder is wanted, found a file") }
     return try FileManager.default.contentsOfDirectory(atPath: path)
   }
 
   private static func replace(_ target: String, with temporary: String) throws {
     let manager = FileManager.default
-    guard FolderFiles.exists(target) else { return try manager.moveItem(atPath: temporary, toPath: target) }
+    guard Files.exists(target) else { return try manager.moveItem(atPath: temporary, toPath: target) }
     let old = temporary + ".old"
     try manager.moveItem(atPath: target, toPath: old)
     do { try manager.moveItem(atPath: temporary, toPath: target) } catch {
