@@ -45,7 +45,8 @@ func expectRendered(_ cases: [(template: String, text: String)]) throws {
 /// Each template must fail: with this kind, on this line (nil: not asked), in words that hold `part`.
 func expectErrors(_ cases: [(template: String, kind: JinjaError.Kind, line: Int?, part: String)], limits: JinjaLimits = JinjaLimits()) {
   for (template, kind, line, part) in cases {
-    do { Issue.record("\(template.prefix(200))\n  is accepted: \(try render(template, limits).prefix(200))") } catch let error as JinjaError {
+    do { Issue.record("\(template.prefix(200))\n  is accepted: \(try render(template, limits).prefix(200))") } catch let error as JinjaError
+    {
       #expect(error.kind == kind && error.message.contains(part), "\(template.prefix(200))\n  fails with \(error.kind): \(error)")
       if let line { #expect(error.line == line, "\(template.prefix(200))\n  \(error)") }
     } catch { Issue.record("\(template.prefix(200)): \(error)") }

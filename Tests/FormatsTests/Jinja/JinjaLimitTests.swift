@@ -13,23 +13,30 @@ import Testing
       ("{% for i in range(100001) %}{% endfor %}", "Range too big"), ("{{ range(10 ** 18) }}", "Range too big"),
       ("{% for i in range(100000) %}{{ text * 50 }}{% endfor %}", "the output is longer than"), ("{{ 'a' * 10 ** 12 }}", "bytes"),
       ("{{ 'a'.center(10 ** 12) }}", "bytes"), ("{{ 'a'|center(10 ** 12) }}", "bytes"), ("{{ 'a'.zfill(10 ** 12) }}", "bytes"),
-      ("{{ '%1000000000000d' % 1 }}", "bytes"), ("{{ '{:1000000000000}'.format(1) }}", "bytes"), ("{{ 'a\n'|indent(10 ** 12) }}", "bytes"),
+      ("{{ '%1000000000000d' % 1 }}", "too large"), ("{{ '{:1000000000000}'.format(1) }}", "too large"),
+      ("{{ 'a\n'|indent(10 ** 12) }}", "bytes"),
       ("{{ [1] * 10 ** 12 }}", "steps"), ("{{ (1,) * 10 ** 12 }}", "steps"), ("{{ list|batch(10 ** 12, 1)|list }}", "steps"),
       ("{{ list|slice(10 ** 12)|list }}", "steps"), ("{{ '\t'.expandtabs(10 ** 12) }}", "bytes"),
       ("{{ ('a' * 1000000).replace('', 'b' * 1000) }}", "bytes"), ("{{ ('a' * 100000).replace('a', 'b' * 100000) }}", "bytes"),
-      ("{% set a = 'x' * 1000000 %}{{ (a,) * 100000 }}", "steps"), ("{{ [list, list]|tojson(indent=10 ** 12) }}", "bytes"),
+      ("{% set a = 'x' * 1000000 %}{{ (a,) * 100000 }}", "bytes"), ("{{ [list, list]|tojson(indent=10 ** 12) }}", "bytes"),
       ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "nested deeper than 64"),
       ("{% for x in [0] recursive %}{{ loop([0]) }}{% endfor %}", "nested deeper than 64"),
-      (deep("{% if 1 %}", "{% endif %}", 65), "deep"), (deep("{{ (", ") }}", 1).replacingOccurrences(of: "(", with: String(repeating: "(", count: 100_000)), "deep"),
+      (deep("{% if 1 %}", "{% endif %}", 65), "deep"),
+      ("{{ " + deep("(", ")", 100_000) + " }}", "deep"),
       ("{{ " + String(repeating: "[", count: 100_000), "deep"), ("{{ " + String(repeating: "not ", count: 100_000) + "1 }}", "deep"),
-      ("{{ " + String(repeating: "-", count: 100_000) + "1 }}", "deep"), ("{{ " + String(repeating: "2 ** ", count: 100_000) + "1 }}", "deep"),
-      ("{{ 1" + String(repeating: " if 1 else 1", count: 100_000) + " }}", "deep"),
+      ("{{ " + String(repeating: "-", count: 100_000) + "1 }}", "deep"),
+      ("{{ 1" + String(repeating: " if 0 else 1", count: 50_000) + " }}", "deep"),
       ("{{ a" + String(repeating: "|list", count: 1_000_000) + " }}", "bytes"), (String(repeating: "a", count: 1_048_577), "bytes"),
       ("{% set ns = namespace(x=[]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}", "deep"),
       ("{% set ns = namespace(x=list) %}{% for i in range(1000) %}{% set ns.x = ns.x|map('string') %}{% endfor %}", "deep"),
-      ("{% set ns = namespace(x=()) %}{% for i in range(40) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}", "a key of more than"),
-      ("{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}", ""),
-      ("{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x == [ns.x] }}{{ ns.x }}", ""),
+      (
+        "{% set ns = namespace(x=()) %}{% for i in range(40) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}",
+        "a key of more than"
+      ),
+      ("{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}", "steps"),
+      (
+        "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x == [ns.x] }}{{ ns.x }}", ""
+      ),
       ("{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "bytes"),
       ("{% macro m() %}\(manyVariables)x{% endmacro %}{% for i in range(100000) %}{{ m() }}{% endfor %}", "steps"),
       ("{% for i in range(100000) %}\(manyVariables)x{% endfor %}", "steps"),
@@ -56,7 +63,7 @@ import Testing
       ], limits: limits)
   }
 
-  /// Scopes, loops, iterators and namespaces that hold each other, each with a megabyte: nothing stays behind.
+  /// Scopes, loops, iterators and namespaces that hold each other, each with six megabytes: nothing stays behind.
   @Test func cyclesAreGivenBack() throws {
     let templates = [
       "{% macro m() %}{{ big|length }}{{ m is defined }}{% endmacro %}{{ m() }}",
@@ -71,12 +78,12 @@ import Testing
       "{% set ns = namespace() %}{% for x in [big] %}{% set ns.loop = loop %}{{ loop.cycle(x)|length }}{{ raise_exception('x') if ns.stop }}{% endfor %}",
       "{% set ns = namespace() %}{% macro m() %}{% set ns.m = caller %}{{ big.x.y }}{% endmacro %}{% call m() %}{{ ns }}{% endcall %}",
     ]
-    let parsed = try templates.map { try JinjaTemplate("{% set big = 'x' * 1000000 %}" + $0) }
+    let parsed = try templates.map { try JinjaTemplate("{% set big = 'x' * 6000000 %}" + $0) }
     for template in parsed { _ = try? template.render() }
     let before = residentBytes()
     for _ in 0..<40 { for template in parsed { _ = try? template.render() } }
     let grown = residentBytes() - before
-    #expect(grown < 60_000_000, "\(grown) bytes are not given back after \(40 * templates.count) renderings")
+    #expect(grown < 150_000_000, "\(grown) bytes are not given back after \(40 * templates.count) renderings")
   }
 
   private func residentBytes() -> Int {

@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletCheckpoints
 import SwiftletDatasets
 import SwiftletFormats

@@ -16,10 +16,8 @@ extension Jinja {
         var loop = LoopBox(source, next: next, recursion: recursion, depth: depth)
         activation[loopSlot] = .missing
         defer {
-          // The variable stays, for macros of the body; it is no second holder, as its scope has an owner of its own.
           activation[loopSlot] = .missing
           runtime.ownIfShared(&loop)
-          activation[loopSlot] = .loop(loop)
         }
         isUntouched = try iterate(loop.advance, activation) { activation[loopSlot] = .loop(loop) }
       } else {

@@ -76,7 +76,7 @@ extension Jinja.Lexer {
     let quote = source[at]
     var place = at + 1
     while place < source.count, source[place] != quote { place += source[place] == "\\" ? 2 : 1 }
-    guard place < source.count else { throw failure("unexpected char '\(quote)' at \(at)") }
+    guard place < source.count else { throw unexpectedCharacter() }
     let inside = at + 1..<place
     let text = source[inside].contains("\\") ? try unescaped(inside) : self.text(inside)
     advance(to: place + 1)

@@ -240,10 +240,23 @@ extension Jinja {
       return text(at..<end)
     }
 
+    func unexpectedCharacter() -> JinjaError {
+      let scalar = source[at]
+      let shown =
+        switch scalar {
+        case "'": "\"'\""
+        case "\\": "'\\\\'"
+        case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+          "'\\x" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16) + "'"
+        default: "'\(scalar)'"
+        }
+      return failure("unexpected char \(shown) at \(at)")
+    }
+
     private mutating func operatorToken() throws -> Operator {
       let next = at + 1 < source.count ? source[at + 1] : " "
       guard let op = Operator(source[at], next) ?? Operator(source[at], " ") else {
-        throw failure("unexpected char '\(source[at])' at \(at)")
+        throw unexpectedCharacter()
       }
       switch op {
       case .leftBrace: brackets.append(.rightBrace)

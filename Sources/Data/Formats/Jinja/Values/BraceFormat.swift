@@ -139,7 +139,7 @@ extension Jinja {
         return named.value
       }
       guard index < arguments.positional.count else {
-        throw JinjaError.runtime("Replacement index \(index) out of range for positional args tuple")
+        throw JinjaError.runtime("tuple index out of range: there is no argument \(index)")
       }
       return arguments.positional[index]
     }

@@ -54,7 +54,7 @@ extension Jinja.Runtime {
   private func member(_ name: Text, of value: Value) throws -> Value? {
     switch value {
     case .undefined(let undefined):
-      guard Self.specialNames.contains(name.string) else { throw undefined.error }
+      guard Self.specialNames.contains(name.string), !Self.namesOfFunctions.contains(name.string) else { throw undefined.error }
     case .namespace(let namespace): return namespace[name].map { name.buffer.bytes.first == UInt8(ascii: "_") ? unsafe(name, value) : $0 }
     case .loop(let loop): return try member(name.string, of: loop)
     case .macro(let macro): return try member(name.string, of: macro)
@@ -94,6 +94,11 @@ extension Jinja.Runtime {
     "__repr__", "__str__", "__hash__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__dir__", "__sizeof__", "__format__",
     "__delattr__", "__setattr__", "__init_subclass__", "__getitem__", "__len__", "__iter__", "__contains__", "__add__", "__mul__",
     "__call__", "__globals__", "__code__", "__func__", "__self__", "__module__", "__name__", "__html__",
+  ]
+
+  /// Those of them that undefined values have not.
+  private static let namesOfFunctions: Set<String> = [
+    "__dict__", "__contains__", "__globals__", "__code__", "__func__", "__self__", "__name__", "__html__",
   ]
 
   private static func mutators(of value: Value) -> Set<String> {
