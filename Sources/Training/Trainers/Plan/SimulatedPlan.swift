@@ -90,7 +90,7 @@ extension MemoryPlan {
   public init(_ recipe: Recipe, on gpu: PlannedGPU, resolveModel: (String) throws -> String = { $0 }) throws {
     let source = try ModelSource(recipe, resolve: resolveModel)
     let rows: [TokenRow]
-    if let path = recipe.data.path, RunFiles.exists(path) {
+    if let path = recipe.data.path, Files.exists(path) {
       rows = try PreparedData(recipe, source, .init()).rows
     } else {
       let longest = try recipe.model.contextLength ?? min(source.contextLength(recipe), 2048)
