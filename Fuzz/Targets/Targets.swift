@@ -4,7 +4,7 @@ import SwiftletFormats
 
 /// What can be fuzzed. Each target gives the input to the same code that reads users' files, and checks what must hold of the result.
 let targets: [String: @Sendable (UnsafeRawBufferPointer) -> Void] = [
-  "safetensors": safetensors, "json": json, "rows": rows, "yaml": yaml, "tokenizer": tokenizer,
+  "safetensors": safetensors, "gguf": gguf, "json": json, "rows": rows, "yaml": yaml, "tokenizer": tokenizer,
   "sentencepiece": sentencePiece, "encode": encode, "jinja-source": jinjaSource, "jinja-render": jinjaRender,
 ]
 

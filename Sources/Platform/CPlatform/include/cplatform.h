@@ -1,6 +1,7 @@
 #ifndef SWIFTLET_CPLATFORM_H
 #define SWIFTLET_CPLATFORM_H
 
+#include "cplatform_blocks.h"
 #include "cplatform_convert.h"
 #include "cplatform_cpuid.h"
 #include "cplatform_cuda.h"
