@@ -1,18 +1,22 @@
+import SwiftletCPU
+
 /// A GGUF file, mapped read-only and checked. Bytes are read from the disk when they are touched.
 public final class GGUFFile: Sendable {
   /// The path as it was given.
   public var path: String { mapped.path }
   /// Metadata and tensors.
   public let header: GGUFHeader
-  private let mapped: MappedBytes
+  private let mapped: MappedFile
   private let places: [ExactString: Int]
   private let keys: [ExactString: Int]
 
   /// Maps and checks a file; see `GGUFHeader`.
-  /// - Throws: `DataFileError` where it cannot be read, `GGUFError` where it is not a whole GGUF file.
+  /// - Throws: `FileError` where it cannot be read, `GGUFError` where it is not a whole GGUF file.
   public init(_ path: String) throws {
-    mapped = try MappedBytes(path)
-    header = try GGUFHeader(parsing: mapped.bytes, file: path)
+    let mapped = try MappedFile(path: path)
+    self.mapped = mapped
+    let header = try mapped.withBytes { try GGUFHeader(parsing: $0, file: path) }
+    self.header = header
     places = Dictionary(header.tensors.enumerated().map { (ExactString($1.name), $0) }) { first, _ in first }
     keys = Dictionary(header.metadata.enumerated().map { (ExactString($1.key), $0) }) { first, _ in first }
   }
@@ -29,9 +33,9 @@ public final class GGUFFile: Sendable {
   /// The bytes of a tensor of this file. The pointer lives as long as this object: keep the object.
   public func bytes(of tensor: GGUFTensor) -> UnsafeRawBufferPointer {
     precondition(tensor.range.upperBound <= mapped.count, "tensor \(tensor.name) of another file")
-    return UnsafeRawBufferPointer(rebasing: mapped.bytes[tensor.range])
+    return UnsafeRawBufferPointer(start: mapped.pointer + tensor.range.lowerBound, count: tensor.range.count)
   }
 
   /// Tells the system that a tensor's bytes will not be needed soon.
-  public func release(_ tensor: GGUFTensor) { mapped.release(tensor.range) }
+  public func release(_ tensor: GGUFTensor) { mapped.advise(.dontNeed, tensor.range) }
 }

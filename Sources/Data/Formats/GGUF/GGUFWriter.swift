@@ -1,3 +1,5 @@
+import SwiftletCPU
+
 /// A tensor that a GGUF file will hold.
 public struct GGUFPlan: Hashable, Sendable {
   /// The name, at most 63 bytes: llama.cpp takes no longer ones.
@@ -25,7 +27,7 @@ public final class GGUFWriter {
   private var filled = 0
 
   /// Starts a file whose tensors are `tensors`, in this order.
-  /// - Throws: `GGUFError` for a name or key that stands twice or is too long, or sizes that do not go; `DataFileError` of the disk.
+  /// - Throws: `GGUFError` for a name or key that stands twice or is too long, or sizes that do not go; `FileError` of the disk.
   public init(_ path: String, metadata: [(String, GGUFValue)], tensors: [GGUFPlan]) throws {
     let (header, sizes) = try Self.header(path, metadata, tensors)
     self.sizes = sizes
@@ -111,7 +113,7 @@ public final class GGUFWriter {
   }
 
   /// Flushes to the disk and puts the file in place.
-  /// - Throws: `GGUFError` that names the first tensor without its bytes; `DataFileError` of the disk.
+  /// - Throws: `GGUFError` that names the first tensor without its bytes; `FileError` of the disk.
   public func finish() throws {
     guard current == sizes.count else {
       throw GGUFError(file.path, "tensor \"\(sizes[current].name)\"", "\(sizes[current].bytes - filled) bytes are still missing")
