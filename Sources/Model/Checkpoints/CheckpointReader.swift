@@ -63,7 +63,7 @@ public final class CheckpointReader {
   }
 
   /// The format of the first matrix of numbers in the files.
-  private var storedFormat: DType {
+  public var storedFormat: DType {
     let matrix = tensors.names.lazy.first {
       (self.tensors.shape($0)?.count ?? 0) > 1 && (try? self.tensors.tensor($0).dtype.isFloat) == true && !self.tensors.isQuantized($0)
     }

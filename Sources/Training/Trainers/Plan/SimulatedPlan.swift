@@ -43,16 +43,19 @@ struct SimulatedPlan {
   let hostBytes: Int
 
   /// - Parameters:
+  ///   - stored: the format of the files' weights.
   ///   - windows: rows of the steps to try, those that need most.
   ///   - make: makes the model, with what is to be trained trainable, at the place it is given.
-  init(_ gpu: PlannedGPU, _ recipe: Recipe, windows: [[TokenRow]], make: (Placement) throws -> CausalLM) throws {
+  init(
+    _ gpu: PlannedGPU, _ recipe: Recipe, stored: DType, windows: [[TokenRow]], make: (Placement) throws -> CausalLM
+  ) throws {
     let ordinal = SimulatedPlan.nextOrdinal.withLock { next in
       defer { next += 1 }
       return next
     }
     let device = CUDADevice.simulated(
       capability: gpu.capability, memory: gpu.bytes, multiprocessors: gpu.multiprocessors, ordinal: ordinal)
-    var placement = recipe.memory.applied(to: recipe.model.weights.placement(on: .cuda(ordinal)))
+    var placement = recipe.memory.applied(to: recipe.model.weights.placement(on: .cuda(ordinal), stored: stored))
     placement.drawsOnDevice = true
     let model = try make(placement)
     var steps = recipe
@@ -97,17 +100,19 @@ extension MemoryPlan {
       let ids = [Int32](repeating: 0, count: longest)
       rows = Array(repeating: TokenRow(ids: ids, labels: ids), count: recipe.plan.batchSize * recipe.plan.accumulation)
     }
-    try self.init(recipe, on: gpu, rows: rows) { try source.simulated(recipe, $0) }
+    try self.init(recipe, on: gpu, stored: source.storedFormat, rows: rows) { try source.simulated(recipe, $0) }
   }
 
   /// The same for rows and a model at hand.
-  init(_ recipe: Recipe, on gpu: PlannedGPU, rows: [TokenRow], make: (Placement) throws -> CausalLM) throws {
+  init(
+    _ recipe: Recipe, on gpu: PlannedGPU, stored: DType = .bfloat16, rows: [TokenRow], make: (Placement) throws -> CausalLM
+  ) throws {
     let windows = MemoryPlan.largestWindows(recipe, rows)
     let tokens = windows.first?.reduce(0) { $0 + $1.ids.count } ?? 0
-    self.init(try SimulatedPlan(gpu, recipe, windows: windows, make: make), available: gpu.bytes, tokens: tokens)
+    self.init(try SimulatedPlan(gpu, recipe, stored: stored, windows: windows, make: make), available: gpu.bytes, tokens: tokens)
     if fits { return }
     for (name, change) in MemoryPlan.savings(recipe) {
-      let changed = try SimulatedPlan(gpu, change, windows: Array(windows.prefix(1)), make: make)
+      let changed = try SimulatedPlan(gpu, change, stored: stored, windows: Array(windows.prefix(1)), make: make)
       if changed.peakBytes < peakBytes { advice.append("\(name) (saves \(Text.bytes(peakBytes - changed.peakBytes)))") }
     }
   }

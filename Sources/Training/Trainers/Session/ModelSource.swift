@@ -34,6 +34,9 @@ struct ModelSource {
     }
   }
 
+  /// The format of the files' weights; float32 for random ones.
+  var storedFormat: DType { folder.flatMap { try? CheckpointReader($0).storedFormat } ?? .float32 }
+
   /// What a log calls it.
   var name: String { folder ?? "\(configFile ?? "") (random weights)" }
 

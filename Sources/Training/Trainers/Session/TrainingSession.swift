@@ -77,7 +77,9 @@ public final class TrainingSession {
   /// Refuses a run that does not fit on its GPU before any weight is loaded.
   private static func checkMemory(_ recipe: Recipe, _ source: ModelSource, _ data: PreparedData, _ device: Device) throws {
     guard device.isCUDA else { return }
-    let plan = try MemoryPlan(recipe, on: PlannedGPU(device.gpu), rows: data.rows) { try source.simulated(recipe, $0) }
+    let plan = try MemoryPlan(recipe, on: PlannedGPU(device.gpu), stored: source.storedFormat, rows: data.rows) {
+      try source.simulated(recipe, $0)
+    }
     guard !plan.fits else { return }
     throw TrainingError("this run does not fit on \(device.gpu.name)\n\(plan)")
   }
