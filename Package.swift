@@ -71,7 +71,9 @@ let package = Package(
     module("Model/Models", uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers"]),
     module(
       "Model/Checkpoints",
-      uses: ["SwiftletCPU", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
+      uses: [
+        "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
+      ]),
 
     // Inference: token ids in, token ids out
     module("Inference", uses: ["SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
@@ -150,8 +152,8 @@ let package = Package(
     tests(
       "ParityTests",
       uses: [
-        "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers",
-        "SwiftletModels", "SwiftletCheckpoints",
+        "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
+        "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints",
         "SwiftletOptimizers", "Swiftlet", "TestSupport",
       ]),
   ],

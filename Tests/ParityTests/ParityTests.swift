@@ -15,7 +15,7 @@ import Testing
     ("optim", OptimizersParity.run),
     ("losses", LossesParity.run),
     ("quant", QuantParity.run),
-    ("gguf", later("GGUF comes with the export formats")),
+    ("gguf", GGUFParity.run),
     ("preference_e2e", later("preference training comes after supervised fine-tuning")),
     ("datasets", later("Parquet and the hub's datasets come later; the JSONL files here have no expected values")),
   ]

@@ -6,20 +6,25 @@ import SwiftletOps
 import SwiftletTensorCore
 
 /// A model folder in Hugging Face layout: its config, and its tensors mapped from `model.safetensors` or the shards of
-/// `model.safetensors.index.json`. Nothing is read before it is used.
+/// `model.safetensors.index.json`; or a GGUF file, seen as such a folder. Nothing is read before it is used.
 public final class CheckpointReader {
   /// The folder.
   public let folder: String
   /// `config.json`.
   public let config: ModelConfig
   /// The tensors; empty where the folder has none.
-  let tensors: StoredTensors
+  let tensors: any WeightFile
 
-  /// Opens a folder.
+  /// Opens a folder or a GGUF file.
   /// - Parameter configName: the config's file name.
   /// - Throws: where the folder, its config or its safetensors headers cannot be used.
   public init(_ folder: String, configName: String = "config.json") throws {
     self.folder = folder
+    if GGUFFile.isAt(folder) {
+      let file = try GGUFModel(folder)
+      (config, tensors) = (file.config, file)
+      return
+    }
     let path = Files.join(folder, configName)
     guard Files.isFolder(folder) else { throw CheckpointError(folder, "a model folder in Hugging Face layout is wanted") }
     guard Files.exists(path) else {
@@ -32,9 +37,12 @@ public final class CheckpointReader {
   /// Names of all stored tensors, sorted.
   public var names: [String] { tensors.names }
 
-  /// A tensor as stored: a view of the mapped file where the format and alignment allow.
+  /// A tensor as stored: a view of the mapped file where the format and alignment allow; blocks of a GGUF file as float32.
   /// - Throws: where there is none of this name, or its format is not float32, bfloat16 or float16.
   public func tensor(_ name: String) throws -> Tensor { try tensors.tensor(name) }
+
+  /// The format of a tensor, found without reading it; nil where there is none of this name.
+  public func format(_ name: String) -> DType? { tensors.format(name) }
 
   /// The shape of a tensor; nil where there is none of this name.
   public func shape(_ name: String) -> [Int]? { tensors.shape(name) }
@@ -65,9 +73,9 @@ public final class CheckpointReader {
   /// The format of the first matrix of numbers in the files.
   public var storedFormat: DType {
     let matrix = tensors.names.lazy.first {
-      (self.tensors.shape($0)?.count ?? 0) > 1 && (try? self.tensors.tensor($0).dtype.isFloat) == true && !self.tensors.isQuantized($0)
+      (self.tensors.shape($0)?.count ?? 0) > 1 && self.tensors.format($0)?.isFloat == true && !self.tensors.isQuantized($0)
     }
-    return matrix.flatMap { try? tensors.tensor($0).dtype } ?? .float32
+    return matrix.flatMap { tensors.format($0) } ?? .float32
   }
 
   private func check(_ model: CausalLM) throws {
@@ -115,13 +123,13 @@ public enum WeightFormat: String, Codable, Sendable, CaseIterable {
 
 /// Gives parameters the stored tensors, keeping the first error.
 private final class StoredProvider: ParameterProvider {
-  private let tensors: StoredTensors
+  private let tensors: any WeightFile
   private let weights: WeightFormat?
   // Whether quantised matrices are wanted as numbers.
   private let isDense: Bool
   private(set) var error: (any Error)?
 
-  init(_ tensors: StoredTensors, _ weights: WeightFormat?, isDense: Bool) {
+  init(_ tensors: any WeightFile, _ weights: WeightFormat?, isDense: Bool) {
     self.tensors = tensors
     self.weights = weights
     self.isDense = isDense

@@ -5,6 +5,7 @@ import SwiftletLayers
 import SwiftletModels
 import SwiftletOps
 import SwiftletTensorCore
+import SwiftletTokenizers
 
 /// Writes models in Hugging Face layout: `config.json`, safetensors of at most 5 GB each, generation config and tokenizer files.
 public enum ModelFile {
@@ -81,9 +82,15 @@ public enum CompanionFiles {
     "LICENSE.txt", "NOTICE",
   ]
 
-  /// Copies what is there, and not in `target` yet, byte for byte; nothing for nil.
+  /// Copies what is there, and not in `target` yet, byte for byte; nothing for nil. Of a GGUF file the tokenizer is written.
   public static func copy(from folder: String?, to target: String) throws {
     guard let folder else { return }
+    if GGUFFile.isAt(folder) {
+      for (name, bytes) in try Tokenizer.files(ofGGUF: folder) where !Files.exists(Files.join(target, name)) {
+        try AtomicFile.write(Files.join(target, name), bytes: bytes)
+      }
+      return
+    }
     for name in try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     where names.contains(name) && !Files.exists(Files.join(target, name)) {
       try FileManager.default.copyItem(atPath: Files.join(folder, name), toPath: Files.join(target, name))

@@ -1,4 +1,5 @@
 import SwiftletCPU
+import SwiftletFormats
 import SwiftletLayers
 import SwiftletModels
 import SwiftletTensorCore
@@ -7,7 +8,7 @@ import SwiftletTensorCore
 public enum ModelLoader {
   /// Loads a model.
   /// - Parameters:
-  ///   - folder: a folder in Hugging Face layout; or one that holds only an adapter, whose config names the base.
+  ///   - folder: a folder in Hugging Face layout, or a GGUF file; or a folder that holds only an adapter, whose config names the base.
   ///   - weights: precision of the base's weights in memory.
   ///   - device: where the model lies and computes.
   ///   - adapter: a folder with a PEFT adapter to put on top.
@@ -38,7 +39,7 @@ public enum ModelLoader {
     }
     if let resolve { return try resolve(name) }
     let candidates = [name, Files.join(adapter, name), Files.join(adapter, "../" + name)]
-    guard let found = candidates.first(where: { Files.exists(Files.join($0, "config.json")) }) else {
+    guard let found = candidates.first(where: { Files.exists(Files.join($0, "config.json")) || GGUFFile.isAt($0) }) else {
       throw CheckpointError(adapter, "the base model \"\(name)\" is not a folder here; give it as MODEL and this folder as --adapter")
     }
     return found

@@ -12,9 +12,6 @@ extension StoredTensors {
     return (keys.map { "\(name).\($0)" } + [module + "SCB", module + "weight_format"]).filter { shape($0) != nil }
   }
 
-  /// Whether `name` is stored quantised.
-  func isQuantized(_ name: String) -> Bool { !companions(of: name).isEmpty }
-
   /// The matrix `name`; nil where it is stored dense.
   /// - Throws: where a part of it is missing or does not fit `shape`.
   func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix? {

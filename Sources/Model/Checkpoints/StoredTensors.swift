@@ -1,5 +1,6 @@
 import SwiftletCPU
 import SwiftletFormats
+import SwiftletOps
 import SwiftletTensorCore
 
 extension DType {
@@ -23,8 +24,33 @@ extension DType {
   }
 }
 
+/// The weights of a model under their names in Hugging Face files, however they are stored.
+protocol WeightFile: AnyObject {
+  /// All names, sorted.
+  var names: [String] { get }
+  /// The sizes of a tensor; nil where there is none of this name.
+  func shape(_ name: String) -> [Int]?
+  /// The format of a tensor in memory, found without reading it; nil where there is none of this name, or tensors have none like it.
+  func format(_ name: String) -> DType?
+  /// A tensor; what is stored in blocks of codes as float32.
+  func tensor(_ name: String) throws -> Tensor
+  /// Names of the tensors that belong to a quantised one; none for a dense one.
+  func companions(of name: String) -> [String]
+  /// A tensor as it is coded; nil where it is dense.
+  func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix?
+}
+
+extension WeightFile {
+  /// Nothing is quantised.
+  func companions(of name: String) -> [String] { [] }
+  /// Nothing is quantised.
+  func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix? { nil }
+  /// Whether `name` is stored quantised.
+  func isQuantized(_ name: String) -> Bool { !companions(of: name).isEmpty }
+}
+
 /// The tensors of one safetensors file or of a model's shards, as tensors that look into the mapped files.
-package final class StoredTensors {
+package final class StoredTensors: WeightFile {
   private let stored: SafetensorsShards?
 
   /// One file.
@@ -42,6 +68,9 @@ package final class StoredTensors {
 
   /// The sizes of a tensor; nil where there is none of this name.
   package func shape(_ name: String) -> [Int]? { stored?[name]?.entry.shape }
+
+  /// The format of a tensor; nil where there is none of this name, or tensors have none like it.
+  func format(_ name: String) -> DType? { (stored?[name]?.entry.dtype).flatMap { DType($0) } }
 
   /// A tensor: a view of the file where its alignment allows, else a copy.
   /// - Throws: where there is none of this name, or its format is none of tensors'.

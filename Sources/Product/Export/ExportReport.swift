@@ -4,7 +4,7 @@ import SwiftletFormats
 public struct ExportReport: Sendable {
   /// The folder.
   public let path: String
-  /// `adapter` or `merged`.
+  /// `adapter`, `merged`, `gguf` or `ollama`.
   public let format: String
   /// Tensors written.
   public let tensors: Int

@@ -11,12 +11,16 @@ public struct ModelExport {
     case adapter
     /// The model in Hugging Face layout with its adapter merged in, in this precision; nil keeps the stored one.
     case merged(WeightFormat? = nil)
+    /// One GGUF file with the adapter merged in, for llama.cpp and its kin.
+    case gguf(GGUFExportType = .q4_k_m)
+    /// A folder with a GGUF file and a Modelfile, for Ollama.
+    case ollama(GGUFExportType = .q4_k_m)
   }
 
-  private let network: CausalLM
-  private let base: String
-  private let text: String
-  private let samples: [[Int32]]
+  let network: CausalLM
+  let base: String
+  let text: String
+  let samples: [[Int32]]
 
   /// An export of a network that was loaded from the folder `base`.
   /// - Parameters:
@@ -30,7 +34,7 @@ public struct ModelExport {
     self.samples = samples.contains { !$0.isEmpty } ? samples.filter { !$0.isEmpty } : [Self.spread(network.vocabularySize)]
   }
 
-  /// Writes `format` as a folder that is whole or not there, loads it again, and compares.
+  /// Writes `format` as a folder (GGUF: a file) that is whole or not there, loads it again, and compares.
   /// - Throws: where there is no adapter to write, a merge changes nothing, a number is not finite, a file cannot be written, or what was
   ///   read back is not what was written.
   @discardableResult
@@ -38,6 +42,8 @@ public struct ModelExport {
     switch format {
     case .adapter: try writeAdapter(folder)
     case .merged(let weights): try writeMerged(folder, weights)
+    case .gguf(let type): try writeGGUF(folder, type)
+    case .ollama(let type): try writeOllama(folder, type)
     }
   }
 
@@ -73,7 +79,7 @@ public struct ModelExport {
       comparison: compare(loaded, on: samples))
   }
 
-  private func compare(_ loaded: CausalLM, on rows: [[Int32]]) -> LogitComparison {
+  func compare(_ loaded: CausalLM, on rows: [[Int32]]) -> LogitComparison {
     rows.reduce(into: LogitComparison()) { comparison, row in
       comparison.add(Self.logits(network, row), Self.logits(loaded, row), vocabulary: network.vocabularySize)
     }

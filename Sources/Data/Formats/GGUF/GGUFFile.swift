@@ -21,6 +21,12 @@ public final class GGUFFile: Sendable {
     keys = Dictionary(header.metadata.enumerated().map { (ExactString($1.key), $0) }) { first, _ in first }
   }
 
+  /// Whether a path leads to a GGUF file, by its first bytes.
+  public static func isAt(_ path: String) -> Bool {
+    guard Files.kind(path) == .file, let file = try? FileDescriptor(reading: path) else { return false }
+    return (try? file.bytes(at: 0, count: 4)) == Array("GGUF".utf8)
+  }
+
   /// Tensors in the order of the file.
   public var tensors: [GGUFTensor] { header.tensors }
 

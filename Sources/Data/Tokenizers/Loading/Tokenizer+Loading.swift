@@ -9,9 +9,9 @@ extension Tokenizer {
     try load(folder: folder.path)
   }
 
-  /// Loads the tokenizer of the folder at this path; see `load(folder:)`.
+  /// Loads the tokenizer of the folder at this path, see `load(folder:)`, or the one inside of a GGUF file.
   public static func load(folder path: String) throws -> Tokenizer {
-    let folder = TokenizerFolder(path: path)
+    let folder = GGUFFile.isAt(path) ? try GGUFTokenizer(path).folder : TokenizerFolder(path: path)
     let configuration = try TokenizerConfiguration(folder)
     if let bytes = try folder.bytes("tokenizer.json") {
       let pipeline = try Pipeline(TokenizerJSON(bytes, file: "tokenizer.json"))
@@ -60,12 +60,15 @@ extension Tokenizer {
   }
 }
 
-/// A folder with a tokenizer's files.
+/// A folder with a tokenizer's files, or what such a folder would hold.
 struct TokenizerFolder {
   let path: String
+  /// Files that are in memory, instead of those of the disk.
+  var files: [String: [UInt8]]?
 
   /// The bytes of a file; nil where there is none.
   func bytes(_ name: String) throws -> [UInt8]? {
+    if let files { return files[name] }
     let file = path + "/" + name
     guard FileManager.default.fileExists(atPath: file) else { return nil }
     do { return Array(try Data(contentsOf: URL(fileURLWithPath: file))) } catch {
@@ -90,6 +93,7 @@ struct TokenizerFolder {
 
   /// Names of the files in a folder inside, sorted.
   func names(in folder: String) -> [String] {
-    ((try? FileManager.default.contentsOfDirectory(atPath: path + "/" + folder)) ?? []).sorted()
+    if files != nil { return [] }
+    return ((try? FileManager.default.contentsOfDirectory(atPath: path + "/" + folder)) ?? []).sorted()
   }
 }

@@ -18,7 +18,9 @@ public struct ModelLocation: Hashable, Sendable {
   /// - Parameter adapter: a PEFT adapter to put on top.
   /// - Throws: `Failure` that says what was looked for and where.
   public static func find(_ name: String, adapter: String? = nil) throws -> ModelLocation {
-    let folder = try folder(name)
+    let source = try ModelSource(name)
+    if source.isFile { return try file(source.path, name, adapter: adapter) }
+    let folder = source.path
     var found = isRun(folder) ? try newestWeights(of: folder, name) : folder
     var onTop: String?
     if !exists(found, "config.json"), exists(found, "adapter_config.json") {
@@ -37,7 +39,7 @@ public struct ModelLocation: Hashable, Sendable {
       onTop = adapter
     }
     let text = [onTop, found].compactMap(\.self).first(where: holdsTokenizer) ?? found
-    return ModelLocation(name: name, base: exists(found, "config.json") ? found : nil, adapter: onTop, text: text)
+    return ModelLocation(name: name, base: holdsModel(found) ? found : nil, adapter: onTop, text: text)
   }
 
   /// The folder of the base model.
@@ -53,12 +55,14 @@ public struct ModelLocation: Hashable, Sendable {
   /// - Throws: where there is none, or its files make no sense.
   public func tokenizer() throws -> Tokenizer { try Tokenizer.load(folder: text) }
 
-  private static func folder(_ name: String) throws -> String {
-    let source = try ModelSource(name)
-    guard source.isFile else { return source.path }
-    throw Failure(
-      "not a model folder", at: name, why: "this version reads folders in Hugging Face layout, not single files",
-      fix: "name the folder that holds config.json and the weights")
+  /// A GGUF file, which brings its tokenizer.
+  private static func file(_ path: String, _ name: String, adapter: String?) throws -> ModelLocation {
+    guard path.hasSuffix(".gguf") else {
+      throw Failure(
+        "not a model", at: name, why: "a folder in Hugging Face layout or a .gguf file is wanted",
+        fix: "name the folder that holds config.json and the weights")
+    }
+    return ModelLocation(name: name, base: path, adapter: adapter, text: path)
   }
 
   private static func isRun(_ folder: String) -> Bool {
@@ -85,7 +89,7 @@ public struct ModelLocation: Hashable, Sendable {
         "the adapter does not name its model", at: folder + "/adapter_config.json", why: "\"base_model_name_or_path\" is missing",
         fix: "say swiftlet … MODEL --adapter \(folder)")
     }
-    for candidate in name.hasPrefix("/") ? [name] : [name, folder + "/" + name] where exists(candidate, "config.json") { return candidate }
+    for candidate in name.hasPrefix("/") ? [name] : [name, folder + "/" + name] where holdsModel(candidate) { return candidate }
     do throws(HubError) { return try ModelSource(name).path } catch {
       throw Failure(
         "the adapter's model is not there", at: "\(folder)/adapter_config.json: base_model_name_or_path \(name)", why: error.message,
@@ -95,6 +99,10 @@ public struct ModelLocation: Hashable, Sendable {
 
   private static func holdsTokenizer(_ folder: String) -> Bool {
     ["tokenizer.json", "tokenizer.model"].contains { exists(folder, $0) }
+  }
+
+  private static func holdsModel(_ path: String) -> Bool {
+    exists(path, "config.json") || (path.hasSuffix(".gguf") && FileManager.default.fileExists(atPath: path))
   }
 
   private static func exists(_ folder: String, _ name: String) -> Bool { FileManager.default.fileExists(atPath: folder + "/" + name) }

@@ -10,9 +10,8 @@ public struct ModelText: Sendable {
   /// Reads the text side of a folder; nil where it holds no tokenizer.
   /// - Throws: where the files make no sense, naming file and field.
   public init?(ifIn folder: String) throws {
-    guard ["tokenizer.json", "tokenizer.model"].contains(where: { FileManager.default.fileExists(atPath: folder + "/" + $0) }) else {
-      return nil
-    }
+    let isThere = ["tokenizer.json", "tokenizer.model"].contains { FileManager.default.fileExists(atPath: folder + "/" + $0) }
+    guard isThere || folder.hasSuffix(".gguf") else { return nil }
     try self.init(folder)
   }
 

@@ -100,7 +100,7 @@ struct ModelSource {
     if let chosen = recipe.model.weights.format { return { _ in chosen.dtype } }
     guard let folder else { return { _ in .float32 } }
     let reader = try CheckpointReader(folder)
-    return { (try? reader.tensor($0).dtype) ?? .float32 }
+    return { reader.format($0) ?? .float32 }
   }
 }
 
