@@ -49,7 +49,7 @@ let package = Package(
       "Tensor/Ops", uses: ["CPlatform", "SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore"],
       kernels: [
         "Attention/attention.cuh", "Attention/Attention.cu", "Attention/AttentionHopper.cu", "Attention/AttentionHopperBackward.cu",
-        "Attention/AttentionMMA.cu", "Attention/AttentionRows.cu", "Common/hopper.cuh", "Common/mma.cuh",
+        "Attention/AttentionMMA.cu", "Attention/AttentionRows.cu", "Common/hopper.cuh", "Common/mma.cuh", "Common/norm.cuh",
         "Common/numbers.cuh", "Common/philox.cuh", "Common/rows.cuh",
         "Common/Dropout.cu", "Common/Initialization.cu", "LoRALinear/DoRA.cu", "Elementwise/Elementwise.cu", "Embedding/Embedding.cu",
         "GatedActivation/GatedActivation.cu",

@@ -62,18 +62,8 @@ static inline void put_half(uint8_t *bytes, float x) {
   bytes[1] = (uint8_t)(half >> 8);
 }
 
-#define NAME(x) baseline_##x
-#include "blocks_encode.inc.h"
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-#define NAME(x) avx2_##x
-#include "blocks_encode.inc.h"
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
-#define NAME(x) avx512_##x
-#include "blocks_encode.inc.h"
-#pragma clang attribute pop
-#endif
+#define SOURCE "blocks_encode.inc.h"
+#include "levels.inc.h"
 
 // The search of 16 parts of 16 or 32 numbers, part after part.
 static void search(const struct plan *plan, const float *x, struct coded *out) {

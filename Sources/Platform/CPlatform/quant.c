@@ -31,17 +31,9 @@ INLINE float float_of(uint32_t bits) {
   return x;
 }
 
-#define NAME(x) baseline_##x
-#include "quant.inc.h"
+#define SOURCE "quant.inc.h"
+#include "levels.inc.h"
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-#define NAME(x) avx2_##x
-#include "quant.inc.h"
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
-#define NAME(x) avx512_##x
-#include "quant.inc.h"
-#pragma clang attribute pop
 #define CALL(f, ...)                                                                                                                       \
   (swiftlet_current_isa() >= SWIFTLET_ISA_AVX512  ? avx512_##f(__VA_ARGS__)                                                                \
    : swiftlet_current_isa() >= SWIFTLET_ISA_AVX2 ? avx2_##f(__VA_ARGS__)                                                                   \

@@ -6,6 +6,9 @@
 static const unsigned char numbers_cuh[] = {
 #embed "../Ops/Common/numbers.cuh"
 };
+static const unsigned char norm_cuh[] = {
+#embed "../Ops/Common/norm.cuh"
+};
 static const unsigned char rows_cuh[] = {
 #embed "../Ops/Common/rows.cuh"
 };
@@ -79,6 +82,7 @@ static const unsigned char AttentionHopperBackward_cu[] = {
 #define ROW(name, text) {name, text, sizeof(text)}
 static const swiftlet_kernel_file files[] = {
     ROW("numbers.cuh", numbers_cuh),
+    ROW("norm.cuh", norm_cuh),
     ROW("rows.cuh", rows_cuh),
     ROW("Elementwise.cu", Elementwise_cu),
     ROW("philox.cuh", philox_cuh),

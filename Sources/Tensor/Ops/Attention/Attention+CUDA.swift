@@ -11,6 +11,11 @@ enum AttentionKernels: Sendable {
   case plain(rows: Int)
 }
 
+extension AttentionOptions {
+  /// Whether `device` has a kernel for heads this wide: on a GPU its shared memory sets a limit (512 features on most), on the CPU nothing.
+  public func fits(_ device: Device) -> Bool { !device.isCUDA || CUDAAttention.plainRows(self, device.gpu.sharedMemoryPerBlock) != nil }
+}
+
 /// One attention on a GPU: the choice of kernels, their specialisations and launches.
 ///
 /// Log-sums are [heads, tokens] float32, whichever kernels made them. Every kernel adds in a fixed order.
@@ -47,14 +52,18 @@ struct CUDAAttention {
       let keys = (options.headDimension > 128 ? [32] : [64, 32]).first { matrixShared(options.headDimension, tiles: 2, keys: $0) <= limit }
       if let keys { return .matrix(keys: keys) }
     }
-    // Wide heads: fewer rows a warp, for registers.
-    let widest = max(options.headDimension, options.values)
-    let choices = widest > 128 ? [2, 1] : [4, 2, 1]
-    let rows = choices.first { plainShared(options, tiles: options.headDimension + options.values, rows: $0) <= limit }
-    guard let rows, widest <= 512 else {
-      preconditionFailure("attention heads of \(widest) features do not fit in \(limit) bytes of shared memory of \(gpu.name)")
+    guard let rows = plainRows(options, limit) else {
+      preconditionFailure("attention heads of \(options.headDimension) features are too wide for \(gpu.name)")
     }
     return .plain(rows: rows)
+  }
+
+  /// Rows a warp of the kernels that take any width; nil where not even one fits in `limit` bytes of shared memory.
+  static func plainRows(_ options: AttentionOptions, _ limit: Int) -> Int? {
+    let widest = max(options.headDimension, options.values)
+    // Wide heads: fewer rows a warp, for registers.
+    let choices = widest > 512 ? [] : widest > 128 ? [2, 1] : [4, 2, 1]
+    return choices.first { plainShared(options, tiles: options.headDimension + options.values, rows: $0) <= limit }
   }
 
   static func matrixShared(_ width: Int, tiles: Int, keys: Int) -> Int { 2 * (width + 8) * (64 * tiles + 2 * keys) }

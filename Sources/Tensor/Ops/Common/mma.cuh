@@ -12,23 +12,6 @@ __device__ __forceinline__ void ldmatrix_transposed(uint32 (&r)[4], uint32 addre
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
-// Two numbers in one register, the first in the low half.
-template <class T> __device__ __forceinline__ uint32 pack_pair(float low, float high) {
-  return uint32(from_float<T>(low).bits) | uint32(from_float<T>(high).bits) << 16;
-}
-#if __CUDA_ARCH__ >= 800
-template <> __device__ __forceinline__ uint32 pack_pair<bf16>(float low, float high) {
-  uint32 y;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
-  return y;
-}
-template <> __device__ __forceinline__ uint32 pack_pair<half16>(float low, float high) {
-  uint32 y;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
-  return y;
-}
-#endif
-
 // c[16×8] += a[16×16] · b[16×8], float32 sums.
 template <class T> __device__ __forceinline__ void mma(float (&c)[4], const uint32 (&a)[4], uint32 b0, uint32 b1);
 template <> __device__ __forceinline__ void mma<half16>(float (&c)[4], const uint32 (&a)[4], uint32 b0, uint32 b1) {

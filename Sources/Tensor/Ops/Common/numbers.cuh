@@ -42,6 +42,23 @@ template <> __device__ __forceinline__ half16 from_float<half16>(float x) {
   return y;
 }
 
+// Two numbers in one register, the first in the low half.
+template <class T> __device__ __forceinline__ uint32 pack_pair(float low, float high) {
+  return uint32(from_float<T>(low).bits) | uint32(from_float<T>(high).bits) << 16;
+}
+#if __CUDA_ARCH__ >= 800
+template <> __device__ __forceinline__ uint32 pack_pair<bf16>(float low, float high) {
+  uint32 y;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+  return y;
+}
+template <> __device__ __forceinline__ uint32 pack_pair<half16>(float low, float high) {
+  uint32 y;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+  return y;
+}
+#endif
+
 // 16 bytes of T, moved by one instruction.
 template <class T> struct alignas(16) Pack {
   static constexpr int count = 16 / sizeof(T);
@@ -50,39 +67,42 @@ template <class T> struct alignas(16) Pack {
 template <class T> __device__ __forceinline__ Pack<T> load_pack(const T *p) { return *reinterpret_cast<const Pack<T> *>(p); }
 template <class T> __device__ __forceinline__ void store_pack(T *p, const Pack<T> &x) { *reinterpret_cast<Pack<T> *>(p) = x; }
 
-__device__ __forceinline__ float warp_sum(float x) {
-#pragma unroll
-  for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
-  return x;
-}
-__device__ __forceinline__ float warp_max(float x) {
-#pragma unroll
-  for (int step = 16; step > 0; step >>= 1) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
-  return x;
-}
+// How numbers are put together.
+struct Sum { static __device__ __forceinline__ float of(float a, float b) { return a + b; } };
+struct Most { static __device__ __forceinline__ float of(float a, float b) { return fmaxf(a, b); } };
 
-// The sum over a block of `threads` threads, the same bits in every thread. All threads call it.
-template <int threads> __device__ __forceinline__ float block_sum(float x) {
-  static_assert(threads % 32 == 0, "whole warps");
-  __shared__ float parts[threads / 32];
-  x = warp_sum(x);
-  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
-  __syncthreads();
-  float sum = 0;
+// Over a warp, the same bits in every lane.
+template <class how> __device__ __forceinline__ float warp_reduce(float x) {
 #pragma unroll
-  for (int i = 0; i < threads / 32; i++) sum += parts[i];
-  __syncthreads();
-  return sum;
+  for (int step = 16; step > 0; step >>= 1) x = how::of(x, __shfl_xor_sync(0xffffffffu, x, step));
+  return x;
 }
-template <int threads> __device__ __forceinline__ float block_max(float x) {
+__device__ __forceinline__ float warp_sum(float x) { return warp_reduce<Sum>(x); }
+__device__ __forceinline__ float warp_max(float x) { return warp_reduce<Most>(x); }
+
+// Over a block of `threads` threads, the same bits in every thread. All threads call it.
+template <int threads, class how> __device__ __forceinline__ float block_reduce(float x) {
   static_assert(threads % 32 == 0, "whole warps");
   __shared__ float parts[threads / 32];
-  x = warp_max(x);
+  x = warp_reduce<how>(x);
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
   __syncthreads();
-  float best = parts[0];
+  float all = parts[0];
 #pragma unroll
-  for (int i = 1; i < threads / 32; i++) best = fmaxf(best, parts[i]);
+  for (int i = 1; i < threads / 32; i++) all = how::of(all, parts[i]);
   __syncthreads();
-  return best;
+  return all;
+}
+template <int threads> __device__ __forceinline__ float block_sum(float x) { return block_reduce<threads, Sum>(x); }
+template <int threads> __device__ __forceinline__ float block_max(float x) { return block_reduce<threads, Most>(x); }
+
+// The float64 sum over a block of `threads` threads (a power of two) in a tree: i + threads/2, i + threads/4, … Only thread 0 may read it.
+template <int threads> __device__ __forceinline__ double tree_sum(double x) {
+  __shared__ double parts[threads];
+  parts[threadIdx.x] = x;
+  for (int step = threads / 2; step > 0; step /= 2) {
+    __syncthreads();
+    if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
+  }
+  return parts[0];
 }

@@ -233,14 +233,9 @@ extern "C" __global__ void __launch_bounds__(256) scale_by(T *__restrict__ x, co
 #ifdef SUM_LOSSES
 // One thread block sums in float64: thread t takes t, t + 1024, …; then a tree.
 extern "C" __global__ void __launch_bounds__(1024) sum_losses(float *out /* [1] */, const float *losses /* [count] */, int64 count) {
-  __shared__ double parts[1024];
   double sum = 0;
   for (int64 i = threadIdx.x; i < count; i += 1024) sum += losses[i];
-  parts[threadIdx.x] = sum;
-  for (int step = 512; step > 0; step /= 2) {
-    __syncthreads();
-    if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
-  }
-  if (threadIdx.x == 0) *out = float(parts[0]);
+  sum = tree_sum<1024>(sum);
+  if (threadIdx.x == 0) *out = float(sum);
 }
 #endif

@@ -7,35 +7,7 @@
 //
 // Defines: T (rows), W (weight and bias), COLUMNS, WIDTH (divides COLUMNS), GROUP (power of two up to 32, or THREADS), THREADS; in backward
 // ARRIVED (1: add to a gradient that has come before), PARAMETERS (1: also the parameters' gradients, by partial sums of blocks).
-#include "rows.cuh"
-
-#ifndef T
-#define T bf16
-#endif
-#ifndef W
-#define W T
-#endif
-#ifndef COLUMNS
-#define COLUMNS 4096
-#endif
-#ifndef WIDTH
-#define WIDTH 8
-#endif
-#ifndef THREADS
-#define THREADS 256
-#endif
-#ifndef GROUP
-#define GROUP THREADS
-#endif
-#ifndef ARRIVED
-#define ARRIVED 0
-#endif
-#ifndef PARAMETERS
-#define PARAMETERS 0
-#endif
-
-using Shape = RowShape<COLUMNS, GROUP, WIDTH>;
-constexpr int groups = THREADS / GROUP;
+#include "norm.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_forward(T *y,        // [rows, COLUMNS]
                                                                          const T *x,  // [rows, COLUMNS]

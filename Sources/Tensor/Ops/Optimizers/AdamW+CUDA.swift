@@ -80,6 +80,8 @@ public final class GPUAdamW {
     public let skipped: Int
     /// What the next loss should be multiplied with.
     public let lossScale: Float
+    /// Good steps in a row since that changed.
+    public let goodSteps: Int
   }
 
   private let gpu: CUDADevice
@@ -139,16 +141,17 @@ public final class GPUAdamW {
     let high = { (word: UInt64) in UInt32(truncatingIfNeeded: word >> 32) }
     return Report(
       norm: Double(bitPattern: words[2]), isSkipped: low(words[6]) != 0, updates: Int(low(words[5])), skipped: Int(high(words[5])),
-      lossScale: Float(bitPattern: high(words[3])))
+      lossScale: Float(bitPattern: high(words[3])), goodSteps: Int(high(words[6])))
   }
 
   /// Takes over the number of updates, and so the bias corrections.
-  public func restore(updates: Int, beta1: Double, beta2: Double, lossScale: Float? = nil) {
+  /// - Parameter lossScale: with the number of good steps that it has stood; nil keeps the scale and counts from zero.
+  public func restore(updates: Int, beta1: Double, beta2: Double, lossScale: Float? = nil, goodSteps: Int = 0) {
     // As the device multiplies them up, one step after the other.
     func power(_ base: Double) -> UInt64 { (0..<updates).reduce(1.0) { product, _ in product * base }.bitPattern }
     let scale = lossScale ?? report.lossScale
     let pair = UInt64(Float(1).bitPattern) | UInt64(scale.bitPattern) << 32
-    copy([power(beta1), power(beta2), 0, pair, 0, UInt64(updates), 0, 0], to: state)
+    copy([power(beta1), power(beta2), 0, pair, 0, UInt64(updates), UInt64(goodSteps) << 32, 0], to: state)
   }
 
   private func write(_ numbers: [Numbers]) {

@@ -64,28 +64,18 @@ extern "C" __global__ void __launch_bounds__(512) gradient_squares(double *__res
     }
     for (int i = whole * 4 + threadIdx.x; i < count; i += 512) sum += double(g[start + i]) * double(g[start + i]);
   }
-  __shared__ double parts[512];
-  parts[threadIdx.x] = sum;
-  for (int step = 256; step > 0; step /= 2) {
-    __syncthreads();
-    if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
-  }
-  if (threadIdx.x == 0) sums[blockIdx.x] = parts[0];
+  sum = tree_sum<512>(sum);
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
 // One thread block: the norm, the factor that clips, whether the step counts, and its bias corrections.
 extern "C" __global__ void __launch_bounds__(1024) prepare_step(State *state, const double *__restrict__ sums, uint32 count, const Rule *__restrict__ rule) {
-  __shared__ double parts[1024];
   double sum = 0;
   for (uint32 i = threadIdx.x; i < count; i += 1024) sum += sums[i];
-  parts[threadIdx.x] = sum;
-  for (int step = 512; step > 0; step /= 2) {
-    __syncthreads();
-    if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
-  }
+  sum = tree_sum<1024>(sum);
   if (threadIdx.x != 0) return;
   const double unscale = rule->gradient_scale / double(state->loss_scale);
-  const double norm = sqrt(parts[0]) * unscale;
+  const double norm = sqrt(sum) * unscale;
   state->norm = norm;
   state->skip = !isfinite(norm);
   if (state->skip) {

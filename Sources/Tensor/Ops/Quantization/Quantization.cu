@@ -14,26 +14,9 @@
 #define UNROLL 4
 #endif
 
-// Two numbers, the first in the lower half.
-template <class N> __device__ __forceinline__ uint32 pair_of(float a, float b) {
-  return uint32(from_float<N>(a).bits) | uint32(from_float<N>(b).bits) << 16;
-}
-#if __CUDA_ARCH__ >= 800
-template <> __device__ __forceinline__ uint32 pair_of<bf16>(float a, float b) {
-  uint32 pair;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(b), "f"(a));
-  return pair;
-}
-template <> __device__ __forceinline__ uint32 pair_of<half16>(float a, float b) {
-  uint32 pair;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(b), "f"(a));
-  return pair;
-}
-#endif
-
 // Eight numbers to memory aligned to 16 bytes.
 template <class N> __device__ __forceinline__ void store_8(N *p, const float *v) {
-  *reinterpret_cast<uint4 *>(p) = uint4{pair_of<N>(v[0], v[1]), pair_of<N>(v[2], v[3]), pair_of<N>(v[4], v[5]), pair_of<N>(v[6], v[7])};
+  *reinterpret_cast<uint4 *>(p) = uint4{pack_pair<N>(v[0], v[1]), pack_pair<N>(v[2], v[3]), pack_pair<N>(v[4], v[5]), pack_pair<N>(v[6], v[7])};
 }
 template <> __device__ __forceinline__ void store_8<float>(float *p, const float *v) {
   *reinterpret_cast<float4 *>(p) = float4{v[0], v[1], v[2], v[3]};
@@ -204,29 +187,17 @@ extern "C" __global__ void __launch_bounds__(512) quantize_4bit(
 #endif
 
 #ifdef NESTED_SCALES
-// The sum over 256 threads in a tree: i + 128, i + 64, …
-__device__ __forceinline__ double tree_sum(double x) {
-  __shared__ double parts[256];
-  parts[threadIdx.x] = x;
-  for (int step = 128; step > 0; step /= 2) {
-    __syncthreads();
-    if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
-  }
-  __syncthreads();
-  return parts[0];
-}
-
 // A thread block of 256 sums 256 scales.
 extern "C" __global__ void __launch_bounds__(256) absmax_sums(double *sums /* [⌈blocks / 256⌉] */, const float *absmax /* [blocks] */, int64 blocks) {
   const int64 i = int64(blockIdx.x) * 256 + threadIdx.x;
-  const double sum = tree_sum(i < blocks ? double(absmax[i]) : 0.0);
+  const double sum = tree_sum<256>(i < blocks ? double(absmax[i]) : 0.0);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 // One thread block: the mean.
 extern "C" __global__ void __launch_bounds__(256) absmax_mean(float *offset /* [1] */, const double *sums /* [count] */, int64 count, int64 blocks) {
   double sum = 0;
   for (int64 i = threadIdx.x; i < count; i += 256) sum += sums[i];
-  sum = tree_sum(sum);
+  sum = tree_sum<256>(sum);
   if (threadIdx.x == 0) *offset = float(sum / double(blocks));
 }
 // A thread block of 256 codes 256 scales less their mean.
