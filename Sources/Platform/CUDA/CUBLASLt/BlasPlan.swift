@@ -11,11 +11,17 @@ struct BlasShape: Hashable {
   let tensorFloat32: Bool
 }
 
-/// A product made ready: its description, the matrices' layouts and the algorithm. Lives as long as the process.
+extension BlasShape {
+  /// Operations of one product.
+  var flops: Double { 2 * Double(m) * Double(n) * Double(k) }
+}
+
+/// A product made ready: its description, the matrices' layouts and the algorithms. Lives as long as the process.
 struct BlasPlan: @unchecked Sendable {
   let product: UnsafeMutableRawPointer?
   let a, b, c, d: UnsafeMutableRawPointer?
-  let choice: swiftlet_blas_choice
+  /// Ways to compute it, those that the library thinks fastest first; at least one.
+  var choices: [swiftlet_blas_choice]
 
   // cuBLASLt is column-major, where our row-major C is Cᵀ = op(B)ᵀ · op(A)ᵀ: its first factor is our B, and what is stored row by row
   // counts as transposed already.
@@ -45,14 +51,14 @@ struct BlasPlan: @unchecked Sendable {
     a = try shape.aTransposed ? layout(shape.aType, m, k, shape.aStride) : layout(shape.aType, k, m, shape.aStride)
     c = try layout(shape.cType, n, m, shape.cStride)
     d = try layout(shape.dType, n, m, shape.dStride)
-    choice = try BlasPlan.choose(handle, product, (b, a, d, c), shape.alignments, workspace, wanted)
+    choices = try BlasPlan.choose(handle, product, (b, a, d, c), shape.alignments, workspace, wanted)
   }
 
   private static func choose(
     _ handle: UnsafeMutableRawPointer?, _ product: UnsafeMutableRawPointer?,
     _ layouts: (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?),
     _ alignments: SIMD4<UInt32>, _ workspace: Int, _ wanted: String
-  ) throws(CUDAError) -> swiftlet_blas_choice {
+  ) throws(CUDAError) -> [swiftlet_blas_choice] {
     var preference: UnsafeMutableRawPointer?
     try checkBlas(cublasLtMatmulPreferenceCreate(&preference), wanted)
     defer { _ = cublasLtMatmulPreferenceDestroy(preference) }
@@ -71,10 +77,9 @@ struct BlasPlan: @unchecked Sendable {
       handle, product, layouts.0, layouts.1, layouts.2, layouts.3, preference, Int32(choices.count), &choices, &found)
     try checkBlas(code, wanted)
     // Best first; those with a status cannot run.
-    guard let choice = choices.prefix(Int(found)).first(where: { $0.status == 0 }) else {
-      throw CUDAError(wanted: wanted, found: "cuBLASLt knows no way")
-    }
-    return choice
+    let usable = choices.prefix(Int(found)).filter { $0.status == 0 }
+    if usable.isEmpty { throw CUDAError(wanted: wanted, found: "cuBLASLt knows no way") }
+    return usable
   }
 }
 

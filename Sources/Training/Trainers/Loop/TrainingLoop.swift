@@ -27,6 +27,8 @@ public struct LoopState: Hashable, Sendable {
   public var skippedInRow = 0
   /// Tokens that went through the model so far.
   public var tokens = 0
+  /// float16 on a GPU: the scale of the next loss.
+  public var lossScaling: LossScaling?
 }
 
 /// Step after step: rows, gradients, clipping, update. Knows no files.
@@ -61,13 +63,16 @@ final class TrainingLoop {
     plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     order = RowOrder(plan)
     // Who saves memory by tiles has none for buffers either.
-    if model.placement.device.isCUDA { model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2 }
+    if model.placement.device.isCUDA {
+      model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2
+      model.placement.device.gpu.blas.timesProducts = recipe.memory.tileRows == 0
+    }
     let longest = (rows + heldOut).reduce(1) { max($0, $1.ids.count) }
     longestRow = longest
     lossScaling = model.placement.computeType == .float16 ? LossScaling() : nil
     if let lossScaling { optimizer.start(lossScaling) }
     window = GradientWindow(
-      model: model, checkpointing: recipe.memory.checkpoint == .everyBlock ? .everyBlock : .none,
+      model: model, checkpointing: recipe.memory.checkpointing,
       tokensAtOnce: recipe.memory.tokensAtOnce(
         longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA),
       offload: recipe.memory.offload == .host ? .host : .device,
@@ -80,6 +85,7 @@ final class TrainingLoop {
   func restore(_ state: LoopState) {
     self.state = state
     optimizer.restore(updates: state.updates)
+    if lossScaling != nil, let scaling = state.lossScaling { optimizer.start(scaling) }
   }
 
   /// One optimizer step.
@@ -110,6 +116,7 @@ final class TrainingLoop {
     result.settle()
     let (norm, isSkipped) = outcome?.values ?? (.nan, true)
     if model.placement.device.isCUDA { try model.placement.device.gpu.check() }
+    if let lossScaling { state.lossScaling = optimizer.now(lossScaling) }
     if isSkipped {
       try skip(batch, result)
     } else {
