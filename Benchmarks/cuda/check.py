@@ -116,7 +116,7 @@ output: {work}/run_{mode}
             norms = np.array([line["grad_norm"] for line in lines["none"] if "grad_norm" in line])
             exact = precision == "float32"
             self.note(f"{name} {precision} train loss", np.abs(losses["none"] - run["loss"]).max(),
-                      5e-5 if exact else 2 * REFERENCE_BF16.get(name, 0.05))
+                      5e-5 if exact else 3e-2)
             self.note(f"{name} {precision} grad norm", (np.abs(norms - run["grad_norm"]) / run["grad_norm"]).max(), 1e-4 if exact else 5e-2)
             self.note(f"{name} {precision} loss with and without recomputation", np.abs(losses["none"] - losses["everyBlock"]).max(), 0)
             wanted = tensors(f"{folder}/lora_after_10_steps.safetensors")

@@ -9,7 +9,7 @@ let config = try ModelConfig(
      "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "initializer_range": 0.05}
     """)
 let model = try ModelRegistry.make(config: config, source: .random(seed: 1))
-model.makeAllTrainable()
+try model.makeAllTrainable()
 
 // Four sequences in one stream, without padding: 0 1 2 …, 5 6 7 …, and so on.
 let length = 16

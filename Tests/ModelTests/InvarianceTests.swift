@@ -98,7 +98,7 @@ import Testing
       let config = try ModelConfig(parsing: TinyModels.text(family))
       let shapes = try ModelRegistry.shapes(config: config)
       try shapes.add(LoRA(rank: 2, alpha: 4))
-      shapes.makeAllTrainable()
+      try shapes.makeAllTrainable()
       #expect((shapes.parameters + shapes.adapterParameters).allSatisfy { !$0.isMaterialized })
       let real = try TinyModels.make(family)
       #expect(shapes.parameters.map(\.name) == real.parameters.map(\.name), "\(family)")

@@ -37,7 +37,7 @@ import Testing
     try compareForward(try reader.model(), reference, prefix: "", &comparison)
     if Fixtures.exists(folder + "/full_grads.safetensors") {
       let model = try reader.model()
-      model.makeAllTrainable()
+      try model.makeAllTrainable()
       try compareGradients(model, reference, try Reference(folder + "/full_grads.safetensors"), prefix: "", &comparison)
     }
     guard AdapterFile.exists(in: folder + "/adapter") else { return }

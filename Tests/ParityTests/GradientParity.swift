@@ -17,7 +17,7 @@ struct GradientParity {
     model.tally.check("\(model.name) full gradients") {
       let wanted = try ReferenceTensors(full)
       let network = try ModelLoader.load(model.model.path)
-      network.makeAllTrainable()
+      try network.makeAllTrainable()
       try backward(network)
       return try mismatch(network.parameters, wanted, prefix: "") { $0 }
     }

@@ -17,7 +17,7 @@ extension TrainingTests {
       recipe.memory.tokensAtOnce = 40
       change(&recipe)
       let model = try Tiny.model(config, lora: lora)
-      let trainer = SFTTrainer(model, on: rows, recipe: recipe)
+      let trainer = try SFTTrainer(model, on: rows, recipe: recipe)
       var (losses, norms): ([Double], [Double]) = ([], [])
       while let step = try trainer.step() {
         losses.append(step.loss)
@@ -99,7 +99,7 @@ extension TrainingTests {
       let bad = try #require(model.parameters.first { $0.name == "model.layers.1.mlp.up_proj.weight" })
       bad.update { $0.floats[3] = .infinity }
       let before = Tiny.weights(model)
-      let trainer = SFTTrainer(model, on: Tiny.rows(8), recipe: recipe)
+      let trainer = try SFTTrainer(model, on: Tiny.rows(8), recipe: recipe)
       for _ in 0..<2 {
         let step = try #require(try trainer.step())
         #expect(step.skipped && !(step.loss.isFinite && step.gradientNorm.isFinite))
@@ -112,7 +112,7 @@ extension TrainingTests {
     @Test func asynchronousSteps() async throws {
       var recipe = Recipe()
       recipe.plan.steps = 3
-      let trainer = SFTTrainer(
+      let trainer = try SFTTrainer(
         try Tiny.model(), on: Tiny.rows(4), heldOut: Tiny.rows(2, seed: 3), optimizer: .adamW8bit(learningRate: 1e-3), recipe: recipe)
       let before = try #require(trainer.evaluate()).loss
       var count = 0

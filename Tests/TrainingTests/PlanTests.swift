@@ -63,13 +63,13 @@ extension TrainingTests {
             TokenRow(ids: (0..<200).map { Int32($0 * 7 % 600) }, labels: (0..<200).map { Int32($0 * 7 % 600) })
           }
           let shapes = try ModelRegistry.shapes(config: ModelConfig(parsing: config))
-          if lora { try shapes.add(LoRA(rank: 8)) } else { shapes.makeAllTrainable() }
+          if lora { try shapes.add(LoRA(rank: 8)) } else { try shapes.makeAllTrainable() }
           let plan = MemoryPlan(shapes, recipe, tokens: 200, passes: passes) { _ in .float32 }
           let base = HostMemory.liveBytes
           HostMemory.resetPeak()
           let model = try ModelRegistry.make(config: ModelConfig(parsing: config), source: .random(seed: 1))
-          if lora { try model.add(LoRA(rank: 8)) } else { model.makeAllTrainable() }
-          let trainer = SFTTrainer(model, on: rows, recipe: recipe)
+          if lora { try model.add(LoRA(rank: 8)) } else { try model.makeAllTrainable() }
+          let trainer = try SFTTrainer(model, on: rows, recipe: recipe)
           while try trainer.step() != nil {}
           let (peak, planned) = (HostMemory.peakBytes - base, plan.peakBytes - plan.reserve)
           let ratio = Double(planned) / Double(peak)

@@ -74,7 +74,7 @@ import Testing
       ("schedule: {linear: {}, cosine: {}}", "r.yaml:1", "schedule", ["exactly one", "linear, cosine"]),
       ("schedule: {linear: {warmups: 1}}", "r.yaml:1", "schedule.linear.warmups", ["did you mean warmup"]),
       ("model: {weights: dynamic4bit}", "r.yaml:1", "model.weights", ["not in this version yet"]),
-      ("memory: {checkpoint: selective}", "r.yaml:1", "memory.checkpoint", ["not in this version yet"]),
+      ("memory: {checkpoint: some}", "r.yaml:1", "memory.checkpoint", ["none, everyBlock, selective"]),
       ("memory: {checkpoint: sometimes}", "r.yaml:1", "memory.checkpoint", ["none, everyBlock"]),
       ("plan: {epochs: 1, steps: 2}", "r.yaml:1", "plan", ["exclude each other"]),
       ("plan: {batchSize: 0}", "r.yaml:1", "plan.batchSize", ["at least 1"]),

@@ -1,6 +1,7 @@
 import SwiftletCUDA
 import SwiftletLayers
 import SwiftletModels
+import SwiftletOps
 import SwiftletOptimizers
 import SwiftletTensorCore
 import SwiftletTrainers
@@ -23,9 +24,9 @@ extension TrainingTests {
       placement.drawsOnDevice = true
       let model = try ModelRegistry.make(
         config: ModelConfig(parsing: config), source: .random(seed: 1), placement: recipe.memory.applied(to: placement))
-      if let lora { try model.add(lora) } else { model.makeAllTrainable() }
+      if let lora { try model.add(lora) } else { try model.makeAllTrainable() }
       let rows = (0..<8).map { _ in TokenRow(ids: Array(0..<40), labels: Array(0..<40)) }
-      return (SFTTrainer(model, on: rows, recipe: recipe), gpu)
+      return (try SFTTrainer(model, on: rows, recipe: recipe), gpu)
     }
 
     /// Every way of training runs, takes no more memory in later steps than in the first ones, and gives all of it back.
@@ -65,6 +66,51 @@ extension TrainingTests {
           }
         }
       }
+    }
+
+    /// A budget between the peaks of all and of no replays is used, and kept; the plan says the run's number.
+    @Test func spendsABudgetOnKeptBlocks() throws {
+      func peak(_ ordinal: Int, _ change: (inout Recipe) -> Void) throws -> Int {
+        let (trainer, gpu) = try trainer(ordinal, Tiny.llama, lora: LoRA(rank: 8, alpha: 8), change)
+        let planned = try trainer.memoryPlan(on: PlannedGPU(capability: (9, 0), bytes: 1 << 36)).peakBytes
+        gpu.memory.resetPeak()
+        for _ in 0..<2 { _ = try trainer.step() }
+        #expect(gpu.memory.peakBytes == planned)
+        return planned
+      }
+      let all = try peak(4300) { $0.memory.checkpoint = .everyBlock }
+      let none = try peak(4301) { $0.memory.checkpoint = .none }
+      let third = (none - all) / 3
+      var peaks: [Int] = []
+      for (index, budget) in [all - third, all + third, all + 2 * third, none].enumerated() {
+        peaks.append(
+          try peak(4302 + index) {
+            $0.memory.checkpoint = .selective
+            $0.memory.budget = Double(budget + 1) / 1e9
+          })
+      }
+      // What cannot be reached replays all: the plan then refuses the run.
+      #expect(peaks[0] == all && peaks[3] == none)
+      #expect(all <= peaks[1] && peaks[1] <= peaks[2] && peaks[1] <= all + third && peaks[2] <= all + 2 * third)
+      #expect(peaks[2] > all, "nothing was kept for \(2 * third) bytes more")
+    }
+
+    /// What has no kernel, or no gradient, is refused by an error when the model is made.
+    @Test func refusesWhatCannotBe() throws {
+      _ = CUDADevice.simulated(capability: (9, 0), memory: 1 << 34, ordinal: 4200)
+      func model(_ config: String, _ quantization: QuantizationFormat?) throws -> CausalLM {
+        var placement = Placement(.cuda(4200), computing: .bfloat16, quantization: quantization)
+        placement.drawsOnDevice = true
+        return try ModelRegistry.make(config: ModelConfig(parsing: config), source: .random(seed: 1), placement: placement)
+      }
+      #expect(throws: LoRAError.self) { try model(Tiny.llama, .nf4).makeAllTrainable() }
+      var dora = LoRA(rank: 4, alpha: 8, targets: .names(["q_proj", "lm_head"]))
+      #expect(throws: Never.self) { try model(Tiny.llama, .nf4).add(dora) }
+      dora.useDoRA = true
+      #expect(throws: LoRAError.self) { try model(Tiny.llama, .nf4).add(dora) }
+      let wide = Tiny.llama.replacing("\"num_key_value_heads\"", with: "\"head_dim\":1024,\"num_key_value_heads\"")
+      #expect(throws: Never.self) { try ModelRegistry.shapes(config: ModelConfig(parsing: wide)) }
+      #expect(throws: ConfigError.self) { try model(wide, nil) }
     }
 
     /// Where memory runs out, fewer tokens go through at a time, and the step is done.

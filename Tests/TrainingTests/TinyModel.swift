@@ -17,7 +17,7 @@ enum Tiny {
   static func model(_ config: String = llama, lora: LoRA? = LoRA(rank: 4, alpha: 8), seed: UInt64 = 1) throws -> CausalLM {
     let model = try ModelRegistry.make(config: ModelConfig(parsing: config), source: .random(seed: seed))
     guard let lora else {
-      model.makeAllTrainable()
+      try model.makeAllTrainable()
       return model
     }
     try model.add(lora, seed: 5)

@@ -39,7 +39,8 @@ struct Plan: ParsableCommand {
       let numbers = capability.split(separator: ".").compactMap { Int($0) }
       return PlannedGPU(capability: (numbers[0], numbers[1]), bytes: Int(gpuMemory * 1e9))
     }
-    return global.chosenDevice.isCUDA ? PlannedGPU(global.chosenDevice.gpu) : nil
+    let device = global.chosenDevice
+    return device.isCUDA ? PlannedGPU(device.gpu) : nil
   }
 
   func run() throws {

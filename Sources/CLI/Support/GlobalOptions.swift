@@ -13,7 +13,12 @@ struct GlobalOptions: ParsableArguments {
   var quiet = false
 
   /// Where to compute: what was asked for, else a GPU where a working one is found, else the processor.
-  var chosenDevice: Device { device ?? .best }
+  /// Says so where there is a GPU that does not open: nobody should wait for a processor unaware.
+  var chosenDevice: Device {
+    if let device { return device }
+    if let reason = Device.whyNotCUDA { note("computing on the CPU: \(reason)") }
+    return .best
+  }
 
   /// Refuses a device that this build cannot use; called by each command before it works.
   func begin() throws {

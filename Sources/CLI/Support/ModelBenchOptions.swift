@@ -21,7 +21,9 @@ struct ModelBenchOptions: ParsableArguments {
   @Option(name: .long, help: ArgumentHelp("Rank of the adapter.", valueName: "n"))
   var rank = 16
 
-  @Option(name: .long, help: ArgumentHelp("What is computed again in backward: none or everyBlock.", valueName: "c"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp("What is computed again in backward: none, selective (what --cap asks for) or everyBlock.", valueName: "c"))
   var checkpoint = CheckpointOption.none
 
   @Option(name: .long, help: ArgumentHelp("Where kept block inputs lie: none (where they are) or host.", valueName: "o"))

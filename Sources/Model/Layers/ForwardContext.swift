@@ -2,8 +2,22 @@ import SwiftletOps
 import SwiftletTensorCore
 
 /// Which blocks are computed again in backward instead of keeping what they save.
-public enum Checkpointing: String, Codable, Sendable, CaseIterable {
+public enum Checkpointing: Hashable, Sendable, CaseIterable {
   case none, everyBlock
+  /// So many of the first blocks. What the last ones keep is given back before the others are computed again.
+  case first(Int)
+
+  /// One of each kind.
+  public static var allCases: [Checkpointing] { [.none, .everyBlock, .first(1)] }
+
+  /// Whether block number `block` is computed again.
+  public func replays(_ block: Int) -> Bool {
+    switch self {
+    case .none: false
+    case .everyBlock: true
+    case .first(let count): block < count
+    }
+  }
 }
 
 /// What a pass through a model knows besides the tokens: where sequences start, positions, the cache in inference, and how to train.

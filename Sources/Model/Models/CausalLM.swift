@@ -67,7 +67,18 @@ public final class CausalLM: @unchecked Sendable {
   }
 
   /// Trains every parameter: full fine-tuning. Weights become float32.
-  public func makeAllTrainable() { parameters.forEach { $0.makeTrainable() } }
+  /// - Throws: `LoRAError` where a matrix is quantised: only dense weights are trained, quantised ones take an adapter.
+  public func makeAllTrainable() throws {
+    if let coded = parameters.first(where: { $0.quantized != nil }) {
+      throw LoRAError(
+        "\(coded.name) is quantised and cannot be trained itself: put an adapter on it (adapter: {lora: …}), or load the model in 16 or 32 bits"
+      )
+    }
+    parameters.forEach { $0.makeTrainable() }
+  }
+
+  /// Number of decoder blocks.
+  public var blockCount: Int { parts.blocks.count }
 
   /// Drops gathered gradients.
   public func clearGradients() { (parameters + adapterParameters).forEach { $0.gradient = nil } }
@@ -88,7 +99,7 @@ public final class CausalLM: @unchecked Sendable {
     var x = embedding(context.tape?.carry(tokens) ?? tokens, context)
     for (index, block) in parts.blocks.enumerated() {
       context.observer?(index, x)
-      x = context.checkpointing == .everyBlock ? checkpointed(x, keeping: context.offload) { block($0, context) } : block(x, context)
+      x = context.checkpointing.replays(index) ? checkpointed(x, keeping: context.offload) { block($0, context) } : block(x, context)
     }
     let output = parts.norm(x)
     context.observer?(parts.blocks.count, output)

@@ -1,6 +1,8 @@
 import SwiftletCPU
 import SwiftletFormats
 import SwiftletLayers
+import SwiftletOps
+import SwiftletTensorCore
 
 /// The known model families.
 public enum ModelRegistry {
@@ -21,6 +23,7 @@ public enum ModelRegistry {
     let family = try family(of: config)
     let decoder = try DecoderConfig(config, family.defaults())
     if case .random = source, !placement.drawsOnDevice { try checkMemory(try shapes(config: config)) }
+    try checkHeads(config, decoder, placement.device)
     let builder = ModelBuilder(source, placement: placement)
     var scope = builder.root
     scope.standardDeviation = decoder.initializerRange
@@ -30,6 +33,12 @@ public enum ModelRegistry {
 
   /// Checks the config and makes the model without any numbers: what the planner runs on. Allocates nothing of the model's size.
   public static func shapes(config: ModelConfig) throws -> CausalLM { try make(config: config, source: .shapes) }
+
+  private static func checkHeads(_ config: ModelConfig, _ decoder: DecoderConfig, _ device: Device) throws {
+    guard !AttentionOptions(heads: 1, keyValueHeads: 1, headDimension: decoder.headDimension, scale: 1).fits(device) else { return }
+    throw config.error(
+      "head_dim", "attention heads of \(decoder.headDimension) features are too wide for the kernels of this GPU: use --device cpu")
+  }
 
   /// Random weights are allocated at once, so a config that no machine can hold is refused before.
   private static func checkMemory(_ model: CausalLM) throws {

@@ -3,9 +3,16 @@ import SwiftletCUDA
 import Synchronization
 
 extension Tensor {
-  /// New memory on the host that `device` reads and writes over the bus, contents undefined.
+  /// New memory on the host that `device` reads and writes over the bus, contents undefined. Where the system pins no more, the GPU fails: its
+  /// kernels could not reach ordinary memory.
   public init(pinned shape: Shape, _ dtype: DType = .float32, for device: Device) {
     let memory = PinnedMemory(shape.count * dtype.size, on: device.gpu)
+    if !memory.isPinned {
+      device.gpu.fail(
+        CUDAError(
+          wanted: "pin \(memory.count) bytes of host memory", found: "the system gave none",
+          advice: "free host memory, or leave out pagedAdamW8bit and memory.embedding"))
+    }
     self.init(Storage(viewing: memory.pointer, byteCount: shape.count * dtype.size, owner: memory), shape: shape, dtype: dtype)
   }
 

@@ -79,16 +79,13 @@ public final class AdamW8bitOptimizer: Optimizer {
     return tensor
   }
 
-  /// The moments as the GPU finds them. Pinned memory has the same address for both.
+  /// The moments as the GPU finds them.
   private static func described(_ entry: Entry, _ options: AdamWOptions) -> GPUAdamW.Moments {
-    func place(_ tensor: Tensor) -> DevicePointer {
-      tensor.device.isCUDA ? tensor.address : DevicePointer(UInt64(UInt(bitPattern: tensor.storage.pointer + tensor.byteOffset)))
-    }
     let decay = options.decay(of: entry.parameter)
     switch entry.moments {
-    case .full(let m, let v): return GPUAdamW.Moments(count: m.count, m: place(m), v: place(v), decay: decay)
+    case .full(let m, let v): return GPUAdamW.Moments(count: m.count, m: m.placeForGPU, v: v.placeForGPU, decay: decay)
     case .coded(let m, let v, let mScale, let vScale):
-      return GPUAdamW.Moments(count: m.count, m: place(m), v: place(v), mScale: mScale, vScale: vScale, decay: decay)
+      return GPUAdamW.Moments(count: m.count, m: m.placeForGPU, v: v.placeForGPU, mScale: mScale, vScale: vScale, decay: decay)
     }
   }
 

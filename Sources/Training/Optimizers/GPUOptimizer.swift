@@ -93,9 +93,17 @@ extension Optimizer {
   /// What losses are multiplied with before backward, float32 [1] on the GPU; nil on the CPU, where nothing needs it.
   public var lossScale: Tensor? { gpu?.adam.lossScale }
 
-  /// Begins loss scaling on a GPU.
+  /// Begins loss scaling on a GPU, or goes on with it.
   public func start(_ scaling: LossScaling) {
     guard let gpu else { return }
-    gpu.adam.restore(updates: gpu.updates, beta1: options.beta1, beta2: options.beta2, lossScale: scaling.scale)
+    gpu.adam.restore(
+      updates: gpu.updates, beta1: options.beta1, beta2: options.beta2, lossScale: scaling.scale, goodSteps: scaling.goodSteps)
+  }
+
+  /// What loss scaling has come to on a GPU; nil on the CPU. Waits for the GPU.
+  public func now(_ scaling: LossScaling) -> LossScaling? {
+    // A simulated GPU reports zeros.
+    guard let report = gpu?.adam.report, report.lossScale >= 1 else { return nil }
+    return LossScaling(scale: report.lossScale, goodSteps: report.goodSteps, growthInterval: scaling.growthInterval)
   }
 }

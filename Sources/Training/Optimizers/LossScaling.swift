@@ -6,14 +6,14 @@ public struct LossScaling: Hashable, Sendable {
   /// The scale.
   public private(set) var scale: Float
   /// Good steps in a row since it last changed.
-  public private(set) var goodSteps = 0
+  public private(set) var goodSteps: Int
   /// Good steps that double it.
   public let growthInterval: Int
 
   /// PyTorch's numbers unless told otherwise.
-  public init(scale: Float = 65536, growthInterval: Int = 2000) {
+  public init(scale: Float = 65536, goodSteps: Int = 0, growthInterval: Int = 2000) {
     precondition(scale >= 1 && growthInterval > 0, "loss scale \(scale), growth after \(growthInterval) steps")
-    (self.scale, self.growthInterval) = (scale, growthInterval)
+    (self.scale, self.goodSteps, self.growthInterval) = (scale, goodSteps, growthInterval)
   }
 
   /// Takes note of a step.

@@ -18,7 +18,7 @@ public final class SFTTrainer {
   /// The recipe in effect; its model and data sections are not used.
   public let recipe: Recipe
   private let rows: [TokenRow]
-  private lazy var loop = TrainingLoop(model, rows: rows, heldOut: heldOut, recipe)
+  private lazy var loop = TrainingLoop(model, rows: rows, heldOut: heldOut, settled)
   private let heldOut: [TokenRow]
 
   /// - Parameters:
@@ -26,9 +26,10 @@ public final class SFTTrainer {
   ///   - heldOut: what `evaluate` looks at.
   ///   - optimizer: overrides the recipe's.
   /// - Precondition: at least one row.
+  /// - Throws: where the model has no adapter and its weights cannot be trained themselves.
   public init(
     _ model: CausalLM, on rows: [TokenRow], heldOut: [TokenRow] = [], optimizer: OptimizerChoice? = nil, recipe: Recipe = Recipe()
-  ) {
+  ) throws {
     precondition(!rows.isEmpty, "no rows to train on")
     self.model = model
     self.rows = rows
@@ -36,7 +37,7 @@ public final class SFTTrainer {
     var recipe = recipe
     if let optimizer { recipe.optimizer = optimizer }
     self.recipe = recipe
-    if model.trainableParameters.isEmpty { model.makeAllTrainable() }
+    if model.trainableParameters.isEmpty { try model.makeAllTrainable() }
   }
 
   /// Steps of the whole run.
@@ -44,7 +45,7 @@ public final class SFTTrainer {
 
   /// Bytes that training will need at its peak. Allocates nothing.
   ///
-  /// On a GPU use `memoryPlan(simulating:)`, which is exact.
+  /// On a GPU use `memoryPlan(on:)`, which is exact.
   public func memoryPlan() -> MemoryPlan {
     let longest = (rows + heldOut).reduce(0) { max($0, $1.ids.count) }
     let window = max(1, min(rows.count, recipe.plan.batchSize * recipe.plan.accumulation))
@@ -55,9 +56,13 @@ public final class SFTTrainer {
   }
 
   /// The bytes that training will need at its peak on a GPU: the largest steps run on a simulated one.
-  /// - Parameter make: makes the same model, with what is to be trained trainable, at the place it is given.
-  public func memoryPlan(on gpu: PlannedGPU, simulating make: (Placement) throws -> CausalLM) throws -> MemoryPlan {
-    try MemoryPlan(recipe, on: gpu, rows: rows, make: make)
+  public func memoryPlan(on gpu: PlannedGPU) throws -> MemoryPlan { try MemoryPlan(recipe, on: gpu, rows: rows, make: model.twin) }
+
+  /// The recipe with what depends on the GPU chosen; where that cannot be, every block is computed again.
+  private var settled: Recipe {
+    let device = model.placement.device
+    guard device.isCUDA else { return recipe }
+    return (try? recipe.settled(on: PlannedGPU(device.gpu), stored: .bfloat16, rows: rows, make: model.twin)) ?? recipe
   }
 
   /// One optimizer step; nil after the last.

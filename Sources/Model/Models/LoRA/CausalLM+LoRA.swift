@@ -17,6 +17,10 @@ extension CausalLM {
     }
     let saved = modules.filter { !$0.parameters.isEmpty && matcher.isSaved($0.path) }
     guard !targets.isEmpty || !saved.isEmpty else { throw LoRAError(noMatch(lora)) }
+    if lora.useDoRA, placement.device.isCUDA, targets.contains(where: { $0 === head }) {
+      throw LoRAError(
+        "\(head.path): DoRA on the language-model head is not there on a GPU: leave it out of the targets, use LoRA, or train on the CPU")
+    }
     parameters.forEach { $0.freeze() }
     for module in saved { trainWhole(module) }
     let random = Random(seed: seed)
@@ -32,6 +36,15 @@ extension CausalLM {
       (module as? Embedding)?.adapter = nil
     }
     lora = nil
+  }
+
+  /// The same model in another place with random weights, with an adapter where this one has one, else trained whole.
+  package func twin(_ placement: Placement) throws -> CausalLM {
+    var placement = placement
+    (placement.computeType, placement.quantization) = (self.placement.computeType, self.placement.quantization)
+    let twin = try ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement)
+    if let lora { try twin.add(lora) } else { try twin.makeAllTrainable() }
+    return twin
   }
 
   private func noMatch(_ lora: LoRA) -> String {

@@ -28,7 +28,7 @@ extension SFTTrainer {
   public convenience init(
     _ model: LanguageModel, on data: Dataset, heldOut: Dataset? = nil, optimizer: OptimizerChoice? = nil, recipe: Recipe = Recipe()
   ) throws {
-    self.init(
+    try self.init(
       model.network, on: try model.rows(data), heldOut: try heldOut.map(model.rows) ?? [], optimizer: optimizer, recipe: recipe)
   }
 }

@@ -12,9 +12,13 @@ extension Device {
   }
 
   /// The GPU where a working one is found, else the processor.
-  public static var best: Device {
-    guard CUDADevice.count > 0, (try? CUDADevice.open(0)) != nil else { return .cpu }
-    return .cuda(0)
+  public static var best: Device { CUDADevice.count > 0 && whyNotCUDA == nil ? .cuda(0) : .cpu }
+
+  /// Why a GPU that is there cannot be used; nil where it can, and where there is none.
+  public static var whyNotCUDA: String? {
+    if CUDADevice.count == 0 { return nil }
+    do { _ = try CUDADevice.open(0) } catch { return "\(error)" }
+    return nil
   }
 
   /// A GPU that is not there; see `CUDADevice.simulated`. One at a time.

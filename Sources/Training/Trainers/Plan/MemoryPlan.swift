@@ -103,7 +103,7 @@ extension MemoryPlan {
     // Copies that are trained whole stand in the list of parameters in the place of what they replace, which stays beside them.
     optimizer = model.trainableParameters.reduce(0) { $0 + recipe.optimizer.stateBytes(count: $1.shape.count) }
     let peak = ActivationPlan(model).peak(
-      tokens: tokens, checkpointing: recipe.memory.checkpoint == .everyBlock, allGradients: passes > 1)
+      tokens: tokens, checkpointing: recipe.memory.checkpoint != .none, allGradients: passes > 1)
     (activations, gradients) = (peak.activations, peak.gradients)
     reserve = 96 << 20
     available = ProcessMemory.availableBytes

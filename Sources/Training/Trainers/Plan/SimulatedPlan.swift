@@ -32,7 +32,7 @@ public struct PlannedGPU: Hashable, Sendable {
 }
 
 /// A training step on a GPU that is not there: the very code of a run, with allocations counted and nothing computed. What the plan says and
-/// what the run takes are therefore the same number, to the byte.
+/// what the run takes are therefore the same number; on an H200 they were, to the byte (`Benchmarks/cuda/plan.py`).
 struct SimulatedPlan {
   private static let nextOrdinal = Mutex(1000)
 
@@ -41,6 +41,8 @@ struct SimulatedPlan {
   let peakBytes: Int
   /// Bytes of pinned host memory.
   let hostBytes: Int
+  /// Blocks of the model.
+  let blocks: Int
 
   /// - Parameters:
   ///   - stored: the format of the files' weights.
@@ -70,6 +72,7 @@ struct SimulatedPlan {
     parts = device.memory.peakParts
     peakBytes = device.memory.peakBytes
     hostBytes = PinnedMemory.peakBytes
+    blocks = model.blockCount
   }
 }
 
@@ -107,6 +110,7 @@ extension MemoryPlan {
   init(
     _ recipe: Recipe, on gpu: PlannedGPU, stored: DType = .bfloat16, rows: [TokenRow], make: (Placement) throws -> CausalLM
   ) throws {
+    let recipe = try recipe.settled(on: gpu, stored: stored, rows: rows, make: make)
     let windows = MemoryPlan.largestWindows(recipe, rows)
     let tokens = windows.first?.reduce(0) { $0 + $1.ids.count } ?? 0
     self.init(try SimulatedPlan(gpu, recipe, stored: stored, windows: windows, make: make), available: gpu.bytes, tokens: tokens)
@@ -118,7 +122,7 @@ extension MemoryPlan {
   }
 
   /// The steps' rows that need most, at most three: by tokens of their largest group, of which attention and logits grow.
-  private static func largestWindows(_ recipe: Recipe, _ rows: [TokenRow]) -> [[TokenRow]] {
+  static func largestWindows(_ recipe: Recipe, _ rows: [TokenRow]) -> [[TokenRow]] {
     let plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     let order = RowOrder(plan)
     let candidates = (0..<min(plan.totalSteps, 20_000)).map { order.rows(step: $0) }

@@ -15,10 +15,7 @@ extension DataLayoutOption: RecipeWord {
   package static var later: [String] { ["preference", "prompts"] }
 }
 extension TrainOnOption: RecipeWord { package static var recipeDefault: TrainOnOption { .responses } }
-extension CheckpointOption: RecipeWord {
-  package static var recipeDefault: CheckpointOption { .none }
-  package static var later: [String] { ["selective"] }
-}
+extension CheckpointOption: RecipeWord { package static var recipeDefault: CheckpointOption { .none } }
 extension OffloadOption: RecipeWord { package static var recipeDefault: OffloadOption { .none } }
 extension RampShape: RecipeWord { package static var recipeDefault: RampShape { .linear } }
 
@@ -155,6 +152,7 @@ extension PlanOptions: RecipeSection {
 extension MemoryOptions: RecipeSection {
   package mutating func fields(_ visit: inout FieldVisitor) {
     visit.field("checkpoint", &checkpoint)
+    visit.field("budget", &budget)
     visit.field("offload", &offload)
     visit.field("embedding", &embedding)
     visit.field("head", &head)

@@ -99,6 +99,8 @@ public struct PlanOptions: Hashable, Sendable {
 /// Which blocks keep what backward needs.
 public enum CheckpointOption: String, Hashable, Sendable, CaseIterable {
   case none, everyBlock
+  /// As many as fit into `memory.budget` on a GPU; on the CPU none, as with `everyBlock`.
+  case selective
 }
 
 /// Where kept block inputs lie. On the CPU both are the same memory.
@@ -110,6 +112,10 @@ public enum OffloadOption: String, Hashable, Sendable, CaseIterable {
 public struct MemoryOptions: Hashable, Sendable {
   /// Which blocks are computed again in backward.
   public var checkpoint = CheckpointOption.none
+  /// With `selective`, the peak in 10⁹ bytes that may be reached; 0 for what the GPU has free.
+  public var budget = 0.0
+  /// With `selective`, the blocks that are computed again, once that is known; nil for all. `Recipe.settled` finds it.
+  package var replayedBlocks: Int?
   /// Where kept block inputs lie.
   public var offload = OffloadOption.none
   /// Where the frozen token table lies: `host` leaves it in host memory, from which a GPU gathers rows.
@@ -124,6 +130,15 @@ public struct MemoryOptions: Hashable, Sendable {
 
   /// The defaults.
   public init() {}
+
+  /// Which blocks are computed again.
+  package var checkpointing: Checkpointing {
+    switch checkpoint {
+    case .none: .none
+    case .everyBlock: .everyBlock
+    case .selective: replayedBlocks.map { .first($0) } ?? .everyBlock
+    }
+  }
 
   /// `placement` with what is to be saved of the model's own memory.
   public func applied(to placement: Placement) -> Placement {

@@ -14,6 +14,9 @@ extension Recipe {
     if output == nil { problem("output", "wants a folder for the run, such as runs/first") }
     if plan.epochs == nil && plan.steps == nil { problem("plan", "wants epochs or steps") }
     if memory.tileRows < 0 { problem("memory.tileRows", "wants at least 1, or 0 for all, found \(memory.tileRows)") }
+    if !(memory.budget >= 0 && memory.budget < 1e6) {
+      problem("memory.budget", "wants gigabytes, or 0 for what the GPU has free, found \(memory.budget)")
+    }
     if memory.head.format != nil { problem("memory.head", "wants stored, int8, fp8 or nf4, found \(memory.head.rawValue)") }
     if memory.tokensAtOnce < 0 { problem("memory.tokensAtOnce", "wants at least 1, or 0 to choose, found \(memory.tokensAtOnce)") }
     if evaluation.every < 0 { problem("evaluation.every", "wants 0 (at the end only) or more, found \(evaluation.every)") }

@@ -1,5 +1,6 @@
 import SwiftletCPU
 import SwiftletFormats
+import SwiftletOptimizers
 import SwiftletTracking
 
 /// `trainer_state.json` of a checkpoint: the keys of Hugging Face's trainer, and under `swiftlet` what the next step depends on besides
@@ -27,10 +28,13 @@ struct CheckpointState: Hashable {
           ]))
       ]
     }
-    let own = JSONObject([
+    var own = JSONObject([
       ("version", .int(1)), ("updates", .int(loop.updates)), ("skipped", .int(loop.skipped)), ("skipped_in_row", .int(loop.skippedInRow)),
       ("tokens", .int(loop.tokens)), ("seed", .int(seed)), ("data_hash", .string(dataHash)),
     ])
+    if let scaling = loop.lossScaling {
+      own["loss_scaling"] = .object(JSONObject([("scale", .number(Double(scaling.scale))), ("good_steps", .int(scaling.goodSteps))]))
+    }
     return .object(
       JSONObject([
         ("global_step", .int(loop.step)), ("epoch", .number(epoch)), ("max_steps", .int(totalSteps)),
@@ -63,6 +67,13 @@ struct CheckpointState: Hashable {
       step: try number(json["global_step"], "global_step"), updates: try number(own?["updates"], "swiftlet.updates"),
       skipped: try number(own?["skipped"], "swiftlet.skipped"),
       skippedInRow: try number(own?["skipped_in_row"], "swiftlet.skipped_in_row"), tokens: try number(own?["tokens"], "swiftlet.tokens"))
+    loop.lossScaling = try own?["loss_scaling"].map { stored in
+      let (scale, steps) = (stored["scale"]?.double ?? 0, try number(stored["good_steps"], "swiftlet.loss_scaling.good_steps"))
+      guard (1...0x1p24).contains(scale), steps <= Int(UInt32.max) else {
+        throw CheckpointDamage(path: folder, reason: "\(CheckpointState.fileName): swiftlet.loss_scaling.scale \(scale) makes no sense")
+      }
+      return LossScaling(scale: Float(scale), goodSteps: steps)
+    }
     epoch = json["epoch"]?.double ?? 0
     totalSteps = try number(json["max_steps"], "max_steps")
     seed = try number(own?["seed"], "swiftlet.seed")

@@ -52,7 +52,7 @@ struct ModelSource {
     let seed = UInt64(bitPattern: Int64(recipe.plan.seed))
     guard let adapter = recipe.adapter else {
       let model = try checkpoint.map { try ModelLoader.load($0, as: recipe.model.weights, on: device) } ?? base(recipe, seed)
-      model.makeAllTrainable()
+      try model.makeAllTrainable()
       return model
     }
     let model = try base(recipe, seed)
@@ -73,21 +73,18 @@ struct ModelSource {
 
   /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
   func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
-    let model = try ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement)
-    guard let adapter = recipe.adapter else {
-      model.makeAllTrainable()
-      return model
-    }
-    let lora = try adapter.start.map { try AdapterFile.config($0).lora } ?? adapter.lora
-    if let lora { try model.add(lora) }
-    return model
+    try prepared(ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement), recipe)
   }
 
   /// The same model from shapes only, adapter and all.
   func shapes(_ recipe: Recipe) throws -> CausalLM {
-    let model = try ModelRegistry.shapes(config: config)
+    try prepared(ModelRegistry.shapes(config: config), recipe)
+  }
+
+  /// The model with what is to be trained trainable, where its numbers do not matter.
+  private func prepared(_ model: CausalLM, _ recipe: Recipe) throws -> CausalLM {
     guard let adapter = recipe.adapter else {
-      model.makeAllTrainable()
+      try model.makeAllTrainable()
       return model
     }
     let lora = try adapter.start.map { try AdapterFile.config($0).lora } ?? adapter.lora

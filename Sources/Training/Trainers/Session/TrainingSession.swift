@@ -58,10 +58,10 @@ public final class TrainingSession {
     source = try ModelSource(chosen, on: surroundings.device, resolve: surroundings.resolveModel)
     data = try PreparedData(chosen, source, run)
     let checkpoint = resume == nil ? nil : try folder.newestGood { run.warn($0) }
-    try TrainingSession.checkMemory(chosen, source, data, surroundings.device)
+    let settled = try TrainingSession.fitting(chosen, source, data, surroundings.device)
     let model = try source.model(chosen, checkpoint: checkpoint.map(folder.checkpoint))
     try data.check(vocabulary: model.vocabularySize)
-    loop = TrainingLoop(model, rows: data.rows, heldOut: data.heldOut, chosen)
+    loop = TrainingLoop(model, rows: data.rows, heldOut: data.heldOut, settled)
     record = RunRecord(
       version: surroundings.version, recipe: chosen, dataHash: data.hash, rows: data.rows.count, heldOutRows: data.heldOut.count,
       started: RunRecord.now, totalSteps: loop.plan.totalSteps, samples: RunSamples.of(data))
@@ -74,13 +74,13 @@ public final class TrainingSession {
     announce()
   }
 
-  /// Refuses a run that does not fit on its GPU before any weight is loaded.
-  private static func checkMemory(_ recipe: Recipe, _ source: ModelSource, _ data: PreparedData, _ device: Device) throws {
-    guard device.isCUDA else { return }
-    let plan = try MemoryPlan(recipe, on: PlannedGPU(device.gpu), stored: source.storedFormat, rows: data.rows) {
-      try source.simulated(recipe, $0)
-    }
-    guard !plan.fits else { return }
+  /// Refuses a run that does not fit on its GPU before any weight is loaded; settles which blocks are computed again.
+  private static func fitting(_ recipe: Recipe, _ source: ModelSource, _ data: PreparedData, _ device: Device) throws -> Recipe {
+    guard device.isCUDA else { return recipe }
+    let (gpu, stored) = (PlannedGPU(device.gpu), source.storedFormat)
+    let recipe = try recipe.settled(on: gpu, stored: stored, rows: data.rows) { try source.simulated(recipe, $0) }
+    let plan = try MemoryPlan(recipe, on: gpu, stored: stored, rows: data.rows) { try source.simulated(recipe, $0) }
+    guard !plan.fits else { return recipe }
     throw TrainingError("this run does not fit on \(device.gpu.name)\n\(plan)")
   }
 
