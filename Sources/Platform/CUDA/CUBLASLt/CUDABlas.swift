@@ -15,22 +15,12 @@ public final class CUDABlas: @unchecked Sendable {
     set { tensorFloat32.store(newValue, ordering: .relaxed) }
   }
 
-  /// Whether a large product is tried in the ways that give the same bits (`BlasTrial`) when it is first met, and from then on computed the
-  /// fastest of them.
-  /// A product that adds to its result in place needs as much memory again for that moment.
-  public var timesProducts: Bool {
-    get { timing.load(ordering: .relaxed) }
-    set { timing.store(newValue, ordering: .relaxed) }
-  }
-
   unowned let device: CUDADevice
   private let handle: UnsafeMutableRawPointer?
   private let workspace: DevicePointer
   private let tensorFloat32 = Atomic<Bool>(false)
-  private let timing = Atomic<Bool>(true)
   private let plans = Mutex<[BlasShape: Result<BlasPlan, CUDAError>]>([:])
-  private let work = Mutex(Work())
-  private let simulatedShapes = Mutex<Set<BlasShape>>([])
+  private let candidates = Mutex(BlasCandidates())
 
   init(_ device: CUDADevice) {
     self.device = device
@@ -58,8 +48,7 @@ public final class CUDABlas: @unchecked Sendable {
   /// c[m, n] = alpha · op(a)[m, k] · op(b)[k, n] + beta · d[m, n] (+ bias[n] to each row); sums in float32.
   ///
   /// a and b have one type; c has it too or is float32; d (nil: c itself) has c's type; none of c and d is transposed. A bias has c's type,
-  /// or that of a and b. About 6 µs of the host; the first product of a shape 0.1 ms more,
-  /// and a large one's trial (`timesProducts`). Errors are kept for the device's `check`.
+  /// or that of a and b. About 6 µs of the host; the first product of a shape 0.1 ms more. Errors are kept for the device's `check`.
   public func multiply(
     _ a: BlasMatrix, _ b: BlasMatrix, into c: BlasMatrix, m: Int, n: Int, k: Int, alpha: Float = 1, beta: Float = 0,
     adding d: BlasMatrix? = nil, bias: (DevicePointer, BlasType)? = nil
@@ -72,36 +61,17 @@ public final class CUDABlas: @unchecked Sendable {
       m: m, n: n, k: k, aType: a.type, bType: b.type, cType: c.type, dType: d.type, aStride: a.stride, bStride: b.stride,
       cStride: c.stride, dStride: d.stride, aTransposed: a.transposed, bTransposed: b.transposed, bias: bias?.1,
       alignments: SIMD4(b.alignment, a.alignment, d.alignment, c.alignment), tensorFloat32: a.type == .float32 && allowsTensorFloat32)
-    work.withLock { $0.all += shape.flops }
-    if device.skipsWork {
-      // The memory of a trial is planned like all other.
-      if device.isSimulated, simulatedShapes.withLock({ $0.insert(shape).inserted }), isTried(shape) {
-        try? withTarget(shape, beta, c, adding: d) { _ in }
-      }
-      return device.skip(CUDABlas.name(a, b, c, (m, n, k), beta), flops: shape.flops, on: nil)
-    }
+    if device.skipsWork { return device.skip(CUDABlas.name(a, b, c, (m, n, k), beta), flops: shape.flops, on: nil) }
     device.makeCurrent()
     if let error { return device.fail(error) }
     // The bias's address is part of the plan's description: the lock holds until the product is queued.
     let failure = plans.withLock { plans -> CUDAError? in
       do throws(CUDAError) {
-        let isNew = plans[shape] == nil
-        var plan = try plan(shape, &plans)
+        let plan = try plan(shape, &plans)
         if var address = bias?.0.address {
           try checkBlas(cublasLtMatmulDescSetAttribute(plan.product, 8, &address, 8), "set a product's bias")
         }
-        if isNew, isTried(shape) {
-          try withTarget(shape, beta, c, adding: d) { target throws(CUDAError) in
-            let out = target.matrix
-            let order = try BlasTrial(device, target).fastestFirst(plan.choices.count) { way throws(CUDAError) in
-              try run(plan, plan.choices[way], a, b, out, d, alpha, beta)
-            } residual: { way, alpha, beta throws(CUDAError) in
-              try run(plan, plan.choices[way], a, b, out, out, alpha, beta)
-            }
-            plan.choices = order.map { plan.choices[$0] }
-          }
-          plans[shape] = .success(plan)
-        }
+        if shape.flops > BlasCandidates.smallest { candidates.withLock { $0.note(shape, beta) } }
         let mark = device.begin(CUDABlas.name(a, b, c, (m, n, k), beta), flops: shape.flops, on: nil)
         defer { device.end(mark, on: nil) }
         try run(plan, plan.choices[0], a, b, c, d, alpha, beta)
@@ -134,36 +104,23 @@ public final class CUDABlas: @unchecked Sendable {
 
   // MARK: trials
 
-  /// What trials have cost, and what all products have.
-  private struct Work {
-    var trials = 0.0
-    var all = 0.0
-  }
-
-  /// Whether a new shape is to be tried. Small products (some 40 µs) are not worth it, and where shapes never come back, as with rows of all
-  /// lengths, trials must not cost more than they can bring: 1 % of all work beyond the first 4·10¹⁴ operations, half a second of an H200.
-  private func isTried(_ shape: BlasShape) -> Bool {
-    // A bias would hide what the trial compares.
-    guard timesProducts, shape.flops > 3e10, shape.bias == nil, shape.cStride == shape.dStride, !device.isCapturing else { return false }
-    let cost = shape.flops * Double(BlasTrial.calls)
-    return work.withLock { work in
-      guard work.trials + cost <= 4e14 + 0.01 * work.all else { return false }
-      work.trials += cost
-      return true
+  /// Computes each large product that was met since the last call in all the ways that the library proposes, on random numbers, and from
+  /// then on in the fastest way that gives the same bits (`BlasTrial`). Takes no more memory than was in use at the peak, and so little time
+  /// that it pays off soon. Call it between steps; it waits for the GPU.
+  public func runTrials() {
+    let waiting = candidates.withLock { $0.take() }
+    if waiting.isEmpty || device.hasFailed || device.isCapturing { return }
+    for (shape, beta) in waiting where BlasTrial.bytes(shape) <= device.memory.peakBytes - device.memory.liveBytes {
+      // What cannot be tried stays as it is.
+      try? plans.withLock { plans in
+        guard case .success(var plan)? = plans[shape], let trial = BlasTrial(shape, device) else { return }
+        let order = try trial.fastestFirst(plan.choices.count, beta: beta) { way, alpha, beta throws(CUDAError) in
+          try run(plan, plan.choices[way], trial.a, trial.b, trial.c, trial.c, alpha, beta)
+        }
+        plan.choices = order.map { plan.choices[$0] }
+        plans[shape] = .success(plan)
+      }
     }
-  }
-
-  /// Lets `body` write trial results where they do no harm: over the result that comes anyway or, where that is added to, into other memory.
-  private func withTarget(
-    _ shape: BlasShape, _ beta: Float, _ c: BlasMatrix, adding d: BlasMatrix, _ body: (BlasTrial.Target) throws(CUDAError) -> Void
-  ) throws(CUDAError) {
-    let bytes = ((shape.m - 1) * c.stride + shape.n) * c.type.size
-    if beta == 0 || d.pointer != c.pointer { return try body(BlasTrial.Target(matrix: c, bytes: bytes)) }
-    // A trial is not worth running out of memory.
-    guard device.hasRoom(bytes) else { return }
-    let other = device.allocate(bytes, part: .workspace)
-    defer { device.free(other, bytes: bytes, part: .workspace) }
-    try body(BlasTrial.Target(matrix: BlasMatrix(other, c.type, stride: c.stride), bytes: bytes))
   }
 
   private func run(

@@ -62,12 +62,6 @@ extension CUDADevice {
     return (free, total)
   }
 
-  /// Whether `allocate` would find so many bytes, as far as can be told.
-  func hasRoom(_ bytes: Int) -> Bool {
-    if let cap = memory.cap, memory.liveBytes + bytes > cap { return false }
-    return availableMemory.free + reservedBytes - memory.liveBytes >= bytes
-  }
-
   /// Bytes that the pool holds, in use or kept for reuse.
   public var reservedBytes: Int {
     if isSimulated { return memory.liveBytes }

@@ -63,10 +63,7 @@ final class TrainingLoop {
     plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     order = RowOrder(plan)
     // Who saves memory by tiles has none for buffers either.
-    if model.placement.device.isCUDA {
-      model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2
-      model.placement.device.gpu.blas.timesProducts = recipe.memory.tileRows == 0
-    }
+    if model.placement.device.isCUDA { model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2 }
     let longest = (rows + heldOut).reduce(1) { max($0, $1.ids.count) }
     longestRow = longest
     lossScaling = model.placement.computeType == .float16 ? LossScaling() : nil
@@ -124,6 +121,7 @@ final class TrainingLoop {
       state.skippedInRow = 0
     }
     model.clearGradients()
+    if model.placement.device.isCUDA { model.placement.device.gpu.blas.runTrials() }
     state.step += 1
     state.tokens += result.tokens
     let seconds = max(1e-9, (clock.now - start).seconds)
