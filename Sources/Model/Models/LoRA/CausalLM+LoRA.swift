@@ -12,7 +12,7 @@ extension CausalLM {
     try lora.check()
     let matcher = try LoRAMatcher(lora)
     let targets = modules.filter { module in
-      (module is Linear || module is Embedding)
+      (module is Embedding || (module as? Linear)?.isAdaptable == true)
         && matcher.isTarget(module.path, isHead: module === head, isLinear: module is Linear)
     }
     let saved = modules.filter { !$0.parameters.isEmpty && matcher.isSaved($0.path) }
@@ -35,13 +35,16 @@ extension CausalLM {
   }
 
   private func noMatch(_ lora: LoRA) -> String {
-    let names = Set(modules.compactMap { $0 is Linear || $0 is Embedding ? $0.path.split(separator: ".").last.map(String.init) : nil })
+    let names = Set(
+      modules.compactMap {
+        $0 is Embedding || ($0 as? Linear)?.isAdaptable == true ? $0.path.split(separator: ".").last.map(String.init) : nil
+      })
     return "no module matches targets \(lora.targets); the model has \(names.sorted().joined(separator: ", "))"
   }
 
   /// A copy that is trained beside the frozen original, which a tied partner keeps.
   private func trainWhole(_ module: any Module) {
-    for parameter in module.parameters {
+    for parameter in module.parameters where !parameter.isBuffer {
       let copy = Parameter(
         name: "\(module.path).\(parameter.name.split(separator: ".").last ?? "weight")", shape: parameter.shape,
         value: parameter.isMaterialized ? parameter.hostValue.converted(to: .float32, part: .adapter) : nil)

@@ -4,7 +4,9 @@ import SwiftletTensorCore
 
 extension GPUCheck {
   /// Norms, RoPE, gates, element-wise ops, embedding, dropout, routing.
-  static let rowRooms: [GPUCheck] = [rmsNorms, layerNorms, ropes, gates, elementwise, embeddings, hostTables, dropouts, routings]
+  static let rowRooms: [GPUCheck] = [
+    rmsNorms, layerNorms, ropes, gates, elementwise, joinedHeads, embeddings, hostTables, dropouts, routings, groupedRoutings,
+  ]
 
   /// Natural, dividing nothing, one row, none, large.
   private static let shapes: [Shape] = [[8, 64], [33, 127], [1, 48], [0, 16], [300, 4096]]
@@ -57,6 +59,7 @@ extension GPUCheck {
   private static let gates = GPUCheck("gated activations") { device in
     let kinds: [(String, (Tensor, Tensor) -> Tensor)] = [
       ("swiGLU", swiGLU), ("geGLU tanh", { geGLU($0, $1, .tanh) }), ("geGLU erf", { geGLU($0, $1, .erf) }),
+      ("clampedSwiGLU", { clampedSwiGLU($0, $1, limit: 2) }),
     ]
     return try kinds.flatMap { name, op in
       try shapes.flatMap { shape in
@@ -78,6 +81,21 @@ extension GPUCheck {
         }.run(on: device)
         + OpComparison("splitColumns \(shape)", [a]) { inputs, _ in splitColumns(inputs[0], [8, shape.columns - 10, 0, 2]) }.run(on: device)
         + OpComparison("selectRows \(shape)", [a]) { inputs, _ in [selectRows(inputs[0], rows)] }.run(on: device)
+    }
+  }
+
+  private static let joinedHeads = GPUCheck("joinHeads") { device in
+    try [(33, 3, 5, 2), (4, 1, 8, 8), (0, 2, 3, 4), (129, 16, 128, 64)].flatMap { size -> [CheckResult] in
+      let (rows, heads, n, m) = size
+      let (a, b, shared) = (normal(1, [rows, heads * n]), normal(2, [rows, heads * m]), normal(3, [rows, m]))
+      return try OpComparison("joinHeads \(size)", [a, b]) { inputs, _ in [joinHeads(inputs[0], inputs[1], heads: heads)] }.run(on: device)
+        + OpComparison("joinHeads shared \(size)", [a, shared], noise: 1e-5) { inputs, _ in
+          [joinHeads(inputs[0], inputs[1], heads: heads, sharesB: true)]
+        }.run(on: device)
+        + OpComparison("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs, _ in
+          let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
+          return [first, second]
+        }.run(on: device)
     }
   }
 
@@ -145,6 +163,19 @@ extension GPUCheck {
           return [routing.weights, combine(parts, routing)]
         }.run(on: device)
       }
+    }
+  }
+
+  private static let groupedRoutings = GPUCheck("routing in groups") { device in
+    try [(9, 6, 3, 2, 3), (33, 64, 8, 4, 8), (300, 256, 8, 4, 8), (5, 64, 64, 5, 4)].flatMap { tokens, experts, groups, kept, topK in
+      let (logits, bias) = (normal(1, [tokens, experts]), normal(2, [experts], scale: 0.1))
+      return try OpComparison("route \(tokens)×\(experts) top \(topK) in \(kept) of \(groups) groups", [logits], noise: 2e-5) {
+        inputs, place in
+        let routing = route(
+          inputs[0], topK: topK, normalize: true, score: .sigmoid, bias: bias.moved(to: place), scale: 2.5,
+          groups: RouterGroups(count: groups, kept: kept))
+        return [routing.weights]
+      }.run(on: device)
     }
   }
 }

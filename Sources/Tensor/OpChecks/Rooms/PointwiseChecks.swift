@@ -25,6 +25,21 @@ extension SelfCheck {
         }
       }
     },
+    SelfCheck("clampedSwiGLU") {
+      rowShapes.flatMap { shape -> [CheckResult] in
+        // A grid that keeps away from the corners at ±limit by more than the step of finite differences.
+        let count = shape.count
+        let gate = Tensor((0..<count).map { Float(($0 * 29) % 61 - 30) / 10 + 0.05 }, shape)
+        let up = Tensor((0..<count).map { Float(($0 * 17) % 53 - 26) / 10 + 0.05 }, shape)
+        let found = parity(
+          "clampedSwiGLU \(shape)", singles(clampedSwiGLU(gate, up, alpha: 1.702, limit: 1.5)),
+          truth: Definitions.clampedSwiGLU(doubles(gate), doubles(up), alpha: Double(Float(1.702)), limit: 1.5),
+          naive: Definitions.clampedSwiGLU(singles(gate), singles(up), alpha: 1.702, limit: 1.5))
+        return [found]
+          + GradientCheck("clampedSwiGLU \(shape)", [gate, up], step: 0x1p-8) { [clampedSwiGLU($0[0], $0[1], alpha: 1.702, limit: 1.5)] }
+          .run()
+      }
+    },
   ]
 
   /// Sums, factors, columns and rows.
@@ -40,7 +55,19 @@ extension SelfCheck {
           + GradientCheck("splitColumns \(shape)", [a]) { splitColumns($0[0], [5, shape.columns - 7, 0, 2]) }.run()
           + GradientCheck("selectRows \(shape)", [a]) { [selectRows($0[0], rows)] }.run()
       }
-    }
+    },
+    SelfCheck("joinHeads") {
+      [(33, 3, 5, 2), (4, 1, 8, 8), (0, 2, 3, 4), (7, 4, 16, 8)].flatMap { size -> [CheckResult] in
+        let (rows, heads, n, m) = size
+        let (a, b, shared) = (normal(1, [rows, heads * n]), normal(2, [rows, heads * m]), normal(3, [rows, m]))
+        return GradientCheck("joinHeads \(size)", [a, b]) { [joinHeads($0[0], $0[1], heads: heads)] }.run()
+          + GradientCheck("joinHeads shared \(size)", [a, shared]) { [joinHeads($0[0], $0[1], heads: heads, sharesB: true)] }.run()
+          + GradientCheck("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs in
+            let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
+            return [first, second]
+          }.run()
+      }
+    },
   ]
 
   /// Expert routing.
@@ -56,6 +83,13 @@ extension SelfCheck {
           }.run()
         }
       }
-    }
+    },
+    SelfCheck("routing in groups") {
+      let logits = Tensor((0..<7 * 6).map { Float(($0 * 11) % 41) / 9 - 2 }, [7, 6])
+      let bias = Tensor((0..<6).map { Float(($0 * 5) % 7) / 20 }, [6])
+      return GradientCheck("route in groups", [logits], step: 0x1p-10) { inputs in
+        [route(inputs[0], topK: 3, normalize: true, score: .sigmoid, bias: bias, scale: 2.5, groups: .init(count: 3, kept: 2)).weights]
+      }.run()
+    },
   ]
 }
