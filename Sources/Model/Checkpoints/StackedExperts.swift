@@ -44,6 +44,7 @@ final class StackedExperts: WeightFile {
   }
 
   private static let most = 8192
+  private static let mostNames = 1 << 20
   private let base: StoredTensors
   private var stacks: [String: Stack] = [:]
   let names: [String]
@@ -61,6 +62,7 @@ final class StackedExperts: WeightFile {
       let leaf = stack.columns == 0 ? "bias" : "weight"
       let projections =
         stack.name.hasSuffix("down_proj") || stack.name.hasSuffix("down_proj_bias") ? ["down_proj"] : ["gate_proj", "up_proj"]
+      guard names.count < Self.mostNames else { throw CheckpointError(name, "at most \(Self.mostNames) parameters of experts are wanted") }
       for expert in 0..<stack.experts { names += projections.map { "\(path).\(expert).\($0).\(leaf)" } }
     }
     self.names = (base.names.filter { !used.contains($0) } + names).sorted()
@@ -140,36 +142,12 @@ final class StackedExperts: WeightFile {
     return try coded(place, stack)
   }
 
-  // MXFP4 is a 4-bit code of 16 numbers in blocks of 32 whose scales are coded, too, as a byte each: the map of scales holds the powers of two.
   private func coded(_ place: ExpertPlace, _ stack: Stack) throws -> QuantizedMatrix {
-    let (turns, bytes, groups) = (place.turns, stack.columns / 2, stack.columns / 32)
-    let rows = stack.rows / turns.count
-    let codes = Tensor(uninitialized: [rows * bytes], .uint8, part: .weights)
-    let scales = Tensor(uninitialized: [rows * groups], .uint8, part: .weights)
-    let (blocks, exponents) = (try base.octets(stack.name + "_blocks"), try base.octets(stack.name + "_scales"))
-    let (from, into) = (blocks.elements(UInt8.self), codes.elements(UInt8.self))
-    let (fromScales, intoScales) = (exponents.elements(UInt8.self), scales.elements(UInt8.self))
-    withExtendedLifetime((blocks.storage, exponents.storage)) {
-      parallelFor(rows, grain: max(1, (1 << 15) / bytes)) { range in
-        for row in range {
-          let source = place.expert * stack.rows + row * turns.count + turns.index
-          // The first number is in the low half of a byte here, in the high half there.
-          for i in 0..<bytes { into[row * bytes + i] = from[source * bytes + i] << 4 | from[source * bytes + i] >> 4 }
-          for i in 0..<groups { intoScales[row * groups + i] = fromScales[source * groups + i] }
-        }
-      }
-    }
-    let nested = (rows * groups + QuantizedMatrix.nestedBlockSize - 1) / QuantizedMatrix.nestedBlockSize
-    return QuantizedMatrix(
-      shape: [rows, stack.columns], format: .fp4, codes: codes,
-      scales: .coded(
-        codes: scales, absmax: Tensor([Float](repeating: 1, count: nested), [nested], part: .weights),
-        map: Tensor(Exponents.numbers, [256], part: .weights), offset: Tensor([Float(0)], [1], part: .weights)),
-      blockSize: 32, codebook: Tensor(Self.numbers, [16], part: .weights))
+    let turns = place.turns
+    return MXFP4.matrix(
+      blocks: try base.octets(stack.name + "_blocks"), scales: try base.octets(stack.name + "_scales"),
+      firstRow: place.expert * stack.rows + turns.index, step: turns.count, shape: [stack.rows / turns.count, stack.columns])
   }
-
-  /// What the codes stand for: 4-bit floats with two exponent bits and one mantissa bit.
-  private static let numbers: [Float] = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
 }
 
 /// The form of a dense stack.

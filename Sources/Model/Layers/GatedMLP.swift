@@ -24,7 +24,13 @@ public enum Activation: Hashable, Sendable {
   }
 
   /// `activation(gate) · up`.
-  func callAsFunction(_ gate: Tensor, _ up: Tensor) -> Tensor { self.gate(gate, up) }
+  func callAsFunction(_ gate: Tensor, _ up: Tensor) -> Tensor {
+    switch self {
+    case .silu: swiGLU(gate, up)
+    case .gelu(let kind): geGLU(gate, up, kind)
+    case .clampedSwish(let alpha, let limit): clampedSwiGLU(gate, up, alpha: alpha, limit: limit)
+    }
+  }
 }
 
 /// `down(activation(gate(x)) · up(x))` (Shazeer, 2020).

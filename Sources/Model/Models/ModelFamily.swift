@@ -59,7 +59,7 @@ extension ModelFamily {
 
   /// Llama's block: norms `input_layernorm` and `post_attention_layernorm`, `self_attn`, and a feed-forward part.
   static func preNormBlock(
-    _ scope: ParameterScope, norm: NormMaker, attention: Attention, residualScale: Float = 1, feedForward: any FeedForward
+    _ scope: ParameterScope, norm: NormMaker, attention: any SelfAttention, residualScale: Float = 1, feedForward: any FeedForward
   ) -> PreNormBlock {
     PreNormBlock(
       attentionNorm: norm(scope, "input_layernorm"), attention: attention, feedForwardNorm: norm(scope, "post_attention_layernorm"),

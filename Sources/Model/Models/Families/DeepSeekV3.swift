@@ -45,7 +45,7 @@ enum DeepSeekV3Family: ModelFamily {
       hidden: decoder.hiddenSize, heads: decoder.heads, queryRank: try config.int("q_lora_rank", in: ranks),
       keyValueRank: try config.int("kv_lora_rank", in: ranks) ?? 512, plain: widths.plain, turned: widths.turned, value: widths.value)
     shape.bias = try config.bool("attention_bias") ?? false
-    shape.epsilon = decoder.epsilon
+    // The latents' norms have their own ε, 1e-6, whatever the config says of the others.
     shape.scale *= try config.latentScale(decoder)
     return shape
   }
@@ -115,7 +115,8 @@ extension ModelConfig {
     guard experts % count == 0 else { throw error("n_group", "a divisor of n_routed_experts (\(experts)) is wanted, found \(count)") }
     let kept = try int("topk_group", in: 1...count) ?? (json["topk_group"] == nil ? min(4, count) : count)
     guard topK <= experts / count * kept else {
-      throw error("num_experts_per_tok", "at most \(experts / count * kept) is wanted, the experts of topk_group groups; found \(topK)")
+      throw error(
+        "num_experts_per_tok", "at most \(experts / count * kept) is wanted (n_routed_experts / n_group · topk_group), found \(topK)")
     }
     return kept == count ? nil : RouterGroups(count: count, kept: kept)
   }

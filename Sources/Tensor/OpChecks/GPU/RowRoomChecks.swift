@@ -85,18 +85,24 @@ extension GPUCheck {
   }
 
   private static let joinedHeads = GPUCheck("joinHeads") { device in
-    try [(33, 3, 5, 2), (4, 1, 8, 8), (0, 2, 3, 4), (129, 16, 128, 64)].flatMap { size -> [CheckResult] in
-      let (rows, heads, n, m) = size
-      let (a, b, shared) = (normal(1, [rows, heads * n]), normal(2, [rows, heads * m]), normal(3, [rows, m]))
-      return try OpComparison("joinHeads \(size)", [a, b]) { inputs, _ in [joinHeads(inputs[0], inputs[1], heads: heads)] }.run(on: device)
-        + OpComparison("joinHeads shared \(size)", [a, shared], noise: 1e-5) { inputs, _ in
-          [joinHeads(inputs[0], inputs[1], heads: heads, sharesB: true)]
-        }.run(on: device)
-        + OpComparison("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs, _ in
-          let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
-          return [first, second]
-        }.run(on: device)
+    try headComparison(33, 3, 5, 2, device) + headComparison(4, 1, 8, 8, device) + headComparison(0, 2, 3, 4, device)
+      + headComparison(129, 16, 128, 64, device)
+  }
+
+  private static func headComparison(_ rows: Int, _ heads: Int, _ n: Int, _ m: Int, _ device: CUDADevice) throws -> [CheckResult] {
+    let size = "\(rows)×\(heads)×(\(n) + \(m))"
+    let a = normal(1, [rows, heads * n])
+    let own = OpComparison("joinHeads \(size)", [a, normal(2, [rows, heads * m])]) { inputs, _ in
+      [joinHeads(inputs[0], inputs[1], heads: heads)]
     }
+    let common = OpComparison("joinHeads shared \(size)", [a, normal(3, [rows, m])], noise: 1e-5) { inputs, _ in
+      [joinHeads(inputs[0], inputs[1], heads: heads, sharesB: true)]
+    }
+    let split = OpComparison("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs, _ in
+      let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
+      return [first, second]
+    }
+    return try own.run(on: device) + common.run(on: device) + split.run(on: device)
   }
 
   private static let embeddings = GPUCheck("embedding") { device in
@@ -167,15 +173,20 @@ extension GPUCheck {
   }
 
   private static let groupedRoutings = GPUCheck("routing in groups") { device in
-    try [(9, 6, 3, 2, 3), (33, 64, 8, 4, 8), (300, 256, 8, 4, 8), (5, 64, 64, 5, 4)].flatMap { tokens, experts, groups, kept, topK in
-      let (logits, bias) = (normal(1, [tokens, experts]), normal(2, [experts], scale: 0.1))
-      return try OpComparison("route \(tokens)×\(experts) top \(topK) in \(kept) of \(groups) groups", [logits], noise: 2e-5) {
-        inputs, place in
-        let routing = route(
-          inputs[0], topK: topK, normalize: true, score: .sigmoid, bias: bias.moved(to: place), scale: 2.5,
-          groups: RouterGroups(count: groups, kept: kept))
-        return [routing.weights]
-      }.run(on: device)
-    }
+    try groupedRouting(9, 6, 3, 2, 3, device) + groupedRouting(33, 64, 8, 4, 8, device) + groupedRouting(300, 256, 8, 4, 8, device)
+      + groupedRouting(5, 64, 64, 5, 4, device)
+  }
+
+  private static func groupedRouting(
+    _ tokens: Int, _ experts: Int, _ groups: Int, _ kept: Int, _ topK: Int, _ device: CUDADevice
+  ) throws -> [CheckResult] {
+    let (logits, bias) = (normal(1, [tokens, experts]), normal(2, [experts], scale: 0.1))
+    let name = "route \(tokens)×\(experts) top \(topK) in \(kept) of \(groups) groups"
+    return try OpComparison(name, [logits], noise: 2e-5) { inputs, place in
+      let routing = route(
+        inputs[0], topK: topK, normalize: true, score: .sigmoid, bias: bias.moved(to: place), scale: 2.5,
+        groups: RouterGroups(count: groups, kept: kept))
+      return [routing.weights]
+    }.run(on: device)
   }
 }

@@ -57,16 +57,7 @@ extension SelfCheck {
       }
     },
     SelfCheck("joinHeads") {
-      [(33, 3, 5, 2), (4, 1, 8, 8), (0, 2, 3, 4), (7, 4, 16, 8)].flatMap { size -> [CheckResult] in
-        let (rows, heads, n, m) = size
-        let (a, b, shared) = (normal(1, [rows, heads * n]), normal(2, [rows, heads * m]), normal(3, [rows, m]))
-        return GradientCheck("joinHeads \(size)", [a, b]) { [joinHeads($0[0], $0[1], heads: heads)] }.run()
-          + GradientCheck("joinHeads shared \(size)", [a, shared]) { [joinHeads($0[0], $0[1], heads: heads, sharesB: true)] }.run()
-          + GradientCheck("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs in
-            let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
-            return [first, second]
-          }.run()
-      }
+      headCheck(33, 3, 5, 2) + headCheck(4, 1, 8, 8) + headCheck(0, 2, 3, 4) + headCheck(7, 4, 16, 8)
     },
   ]
 
@@ -85,11 +76,28 @@ extension SelfCheck {
       }
     },
     SelfCheck("routing in groups") {
-      let logits = Tensor((0..<7 * 6).map { Float(($0 * 11) % 41) / 9 - 2 }, [7, 6])
-      let bias = Tensor((0..<6).map { Float(($0 * 5) % 7) / 20 }, [6])
-      return GradientCheck("route in groups", [logits], step: 0x1p-10) { inputs in
-        [route(inputs[0], topK: 3, normalize: true, score: .sigmoid, bias: bias, scale: 2.5, groups: .init(count: 3, kept: 2)).weights]
-      }.run()
+      let logits = normal(1, [7, 6])
+      let bias = normal(2, [6], scale: 0.1)
+      let groups = RouterGroups(count: 3, kept: 2)
+      let check = GradientCheck("route in groups", [logits], step: 0x1p-10) { inputs in
+        let routing = route(inputs[0], topK: 3, normalize: true, score: .sigmoid, bias: bias, scale: 2.5, groups: groups)
+        return [routing.weights]
+      }
+      return check.run()
     },
   ]
+
+  private static func headCheck(_ rows: Int, _ heads: Int, _ n: Int, _ m: Int) -> [CheckResult] {
+    let size = "\(rows)×\(heads)×(\(n) + \(m))"
+    let a = normal(1, [rows, heads * n])
+    let own = GradientCheck("joinHeads \(size)", [a, normal(2, [rows, heads * m])]) { [joinHeads($0[0], $0[1], heads: heads)] }
+    let common = GradientCheck("joinHeads shared \(size)", [a, normal(3, [rows, m])]) { inputs in
+      [joinHeads(inputs[0], inputs[1], heads: heads, sharesB: true)]
+    }
+    let split = GradientCheck("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs in
+      let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
+      return [first, second]
+    }
+    return own.run() + common.run() + split.run()
+  }
 }

@@ -52,6 +52,10 @@ struct ModelSource {
     let seed = UInt64(bitPattern: Int64(recipe.plan.seed))
     guard let adapter = recipe.adapter else {
       let model = try checkpoint.map { try ModelLoader.load($0, as: recipe.model.weights, on: device) } ?? base(recipe, seed)
+      guard model.parameters.allSatisfy({ $0.quantized == nil }) else {
+        throw CheckpointError(
+          name, "the weights are in few bits, which cannot be trained whole: put an adapter on them, or set model.weights to bfloat16")
+      }
       model.makeAllTrainable()
       return model
     }
