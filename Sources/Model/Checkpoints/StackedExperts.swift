@@ -56,7 +56,9 @@ final class StackedExperts: WeightFile {
     var names: [String] = []
     for name in base.names {
       guard let stack = try Self.stack(name, base) else { continue }
-      stacks[stack.name] = stack
+      guard stacks.updateValue(stack, forKey: stack.name) == nil else {
+        throw CheckpointError(name, "the same experts stand in the files twice, as numbers and in MXFP4")
+      }
       used.formUnion(stack.isCoded ? [name, stack.name + "_scales"] : [name])
       let path = name.prefix(upTo: name.lastIndex(of: ".") ?? name.endIndex)
       let leaf = stack.columns == 0 ? "bias" : "weight"
