@@ -42,7 +42,7 @@ extension TrainingTests {
         },
       ]
       var ordinal = 5000
-      for config in [Tiny.llama, Tiny.mixtral] {
+      for config in [Tiny.llama, Tiny.mixtral, Tiny.gptOss, Tiny.deepSeek] {
         for lora in adapters {
           for dtype in [DType.bfloat16, .float16, .float32] {
             for change in memories {
