@@ -319,6 +319,30 @@ import Testing
     }
   }
 
+  /// Single bytes of headers and scales: an error, or a model; never a trap.
+  @Test func damagedCodesNeverTrap() throws {
+    let (blocks, rows, micro) = (try Self.eightBit("blocks"), try Self.eightBit("rows bf16"), try Self.microscaled())
+    for (index, (tensors, config)) in [(blocks.tensors, blocks.config), (rows.tensors, rows.config), (micro.coded, micro.config)]
+      .enumerated()
+    {
+      try Fixtures.withTemporaryFolder { folder in
+        try Self.write(tensors, config, to: folder)
+        let file = URL(fileURLWithPath: folder + "/model.safetensors")
+        let bytes = Array(try Data(contentsOf: file))
+        let header = bytes[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+        var refused = 0
+        for round in 0..<150 {
+          let random = Random(seed: UInt64(40 + index), stream: UInt64(round))
+          var changed = bytes
+          changed[8 + Int(random.word(0)) % header] = Array("0123456789,[]\"_EIU".utf8)[Int(random.word(1)) % 18]
+          try Data(changed).write(to: file)
+          do { _ = Self.logits(try ModelLoader.load(folder)) } catch { refused += 1 }
+        }
+        #expect(refused > 75)
+      }
+    }
+  }
+
   // MARK: What is left out
 
   @Test func layersThatPredictFurtherTokensAreLeftOut() throws {

@@ -1,9 +1,13 @@
+import Foundation
 import SwiftletCUDA
+import SwiftletCheckpoints
+import SwiftletFormats
 import SwiftletLayers
 import SwiftletModels
 import SwiftletOptimizers
 import SwiftletTensorCore
 import SwiftletTrainers
+import TestSupport
 import Testing
 
 extension TrainingTests {
@@ -64,6 +68,35 @@ extension TrainingTests {
             }
           }
         }
+      }
+    }
+
+    /// A checkpoint in 8-bit floats stays in them: the plan counts bytes, not what they would be as numbers.
+    @Test func plansKnowHowFilesAreCoded() throws {
+      let folder = try TemporaryFolder()
+      try Data(Tiny.llama.utf8).write(to: folder.url.appending(path: "config.json"))
+      let shapes = try ModelRegistry.shapes(config: ModelConfig(parsing: Tiny.llama))
+      var plans: [SafetensorsPlan] = []
+      for parameter in shapes.parameters {
+        let isCoded = parameter.name.hasSuffix("_proj.weight")
+        plans.append(SafetensorsPlan(name: parameter.name, dtype: isCoded ? .f8E4M3 : .bf16, shape: parameter.shape.dimensions))
+        if isCoded { plans.append(SafetensorsPlan(name: parameter.name + "_scale", dtype: .f32, shape: [parameter.shape[0], 1])) }
+      }
+      let writer = try SafetensorsWriter(folder.url.appending(path: "model.safetensors").path, tensors: plans)
+      for plan in plans {
+        let bytes = [UInt8](repeating: 0, count: plan.dtype.byteCount(of: plan.shape) ?? 0)
+        try bytes.withUnsafeBytes { try writer.append($0) }
+      }
+      try writer.finish()
+      for (ordinal, weights) in [(4200, WeightPrecision.stored), (4201, .bfloat16), (4202, .nf4)] {
+        var recipe = Recipe()
+        (recipe.model.source, recipe.model.contextLength, recipe.model.weights) = (folder.url.path, 32, weights)
+        recipe.adapter = AdapterOptions()
+        let gpu = CUDADevice.simulated(capability: (9, 0), memory: 1 << 36, ordinal: ordinal)
+        let model = try ModelLoader.load(folder.url.path, as: weights, on: .cuda(ordinal))
+        let plan = try MemoryPlan(recipe, on: PlannedGPU(capability: (9, 0), bytes: 1 << 36))
+        let found = gpu.memory.liveBytes(.weights)
+        #expect(plan.weights == found && model.layerCount == 3, "\(weights): \(plan.weights) planned, \(found) found")
       }
     }
 

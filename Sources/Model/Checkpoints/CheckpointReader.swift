@@ -78,6 +78,11 @@ public final class CheckpointReader {
     return matrix.flatMap { tensors.format($0) } ?? .float32
   }
 
+  /// How each tensor that is stored in few bits is coded, found without reading it.
+  public var codedFormats: [String: QuantizationFormat] {
+    Dictionary(names.compactMap { name in tensors.codedFormat(name).map { (name, $0) } }, uniquingKeysWith: { first, _ in first })
+  }
+
   /// Whether a tensor is stored in few bits.
   func isQuantized(_ name: String) -> Bool { tensors.isQuantized(name) }
 

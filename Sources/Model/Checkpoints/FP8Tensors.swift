@@ -17,6 +17,12 @@ extension StoredTensors {
   /// Whether a companion holds scales of 8-bit floats.
   func isFloatScale(_ name: String) -> Bool { Self.weightScales.contains { name.hasSuffix("." + $0) } }
 
+  /// Whether scales of these sizes are one for each row of `name`, or one for all.
+  func scalesAreRows(_ scales: [Int], of name: String) -> Bool {
+    let rows = shape(name)?.first ?? 0
+    return scales == [rows] || scales == [rows, 1] || scales.allSatisfy { $0 == 1 }
+  }
+
   /// The matrix `name` with its scales in `scale`.
   /// - Throws: naming the tensor, what is wanted and what was found.
   func floats(_ name: String, _ shape: Shape, scale: String) throws -> QuantizedMatrix {
@@ -32,7 +38,7 @@ extension StoredTensors {
       let all = Tensor([Float](repeating: scales.array(Float.self)[0], count: rows), [rows], part: .weights)
       return QuantizedMatrix(shape: shape, format: .fp8, codes: codes, scales: .plain(all))
     }
-    if found == [rows] || found == [rows, 1] {
+    if scalesAreRows(found, of: name) {
       return QuantizedMatrix(shape: shape, format: .fp8, codes: codes, scales: .plain(scales.reshaped([rows])))
     }
     guard found == blocks else {

@@ -14,6 +14,14 @@ extension StoredTensors {
     return (bitsandbytes + scaleNames(module)).filter { shape($0) != nil }
   }
 
+  /// How the matrix `name` is coded; nil where it is stored dense.
+  func codedFormat(_ name: String) -> QuantizationFormat? {
+    let companions = companions(of: name)
+    if let (_, format) = Self.states.first(where: { companions.contains("\(name).\($0.key)") }) { return format }
+    if let scale = companions.first(where: isFloatScale) { return scalesAreRows(shape(scale) ?? [], of: name) ? .fp8 : .fp8Blocks }
+    return companions.contains { $0.hasSuffix("SCB") } ? .int8 : nil
+  }
+
   /// The matrix `name`; nil where it is stored dense.
   /// - Throws: where a part of it is missing or does not fit `shape`.
   func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix? {

@@ -125,6 +125,11 @@ final class StackedExperts: WeightFile {
     return stack.isCoded ? [stack.name + "_scales"] : []
   }
 
+  func codedFormat(_ name: String) -> QuantizationFormat? {
+    guard let (_, stack) = find(name) else { return base.codedFormat(name) }
+    return stack.isCoded ? .fp4 : nil
+  }
+
   func tensor(_ name: String) throws -> Tensor {
     guard let (place, stack) = find(name) else { return try base.tensor(name) }
     if stack.isCoded { return try coded(place, stack).dequantized(part: .weights) }

@@ -38,6 +38,8 @@ protocol WeightFile: AnyObject {
   func companions(of name: String) -> [String]
   /// A tensor as it is coded; nil where it is dense.
   func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix?
+  /// How it is coded, found without reading or checking it; nil where it is dense.
+  func codedFormat(_ name: String) -> QuantizationFormat?
 }
 
 extension WeightFile {
@@ -45,6 +47,8 @@ extension WeightFile {
   func companions(of name: String) -> [String] { [] }
   /// Nothing is quantised.
   func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix? { nil }
+  /// Nothing is quantised.
+  func codedFormat(_ name: String) -> QuantizationFormat? { nil }
   /// Whether `name` is stored quantised.
   func isQuantized(_ name: String) -> Bool { !companions(of: name).isEmpty }
 }

@@ -113,7 +113,8 @@ public struct ParameterScope {
     let linear = Linear(
       path: scope.path,
       weight: builder.parameter(
-        scope["weight"].path, [outputs, inputs], .normal(standardDeviation), builder.placement.quantization(of: scope.path),
+        scope["weight"].path, [outputs, inputs], .normal(standardDeviation),
+        builder.placement.quantization(of: scope.path, named: scope["weight"].path),
         mayBeCoded: true),
       bias: bias ? scope.parameter("bias", [outputs], .zeros) : nil, isAdaptable: isAdaptable)
     register(linear)

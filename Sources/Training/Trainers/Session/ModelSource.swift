@@ -77,6 +77,8 @@ struct ModelSource {
 
   /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
   func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
+    var placement = placement
+    if recipe.model.weights.format == nil, let folder { placement.codedFormats = try CheckpointReader(folder).codedFormats }
     let model = try ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement)
     guard let adapter = recipe.adapter else {
       model.makeAllTrainable()
