@@ -22,7 +22,7 @@ import Testing
           #expect(report.comparison.agreement == 1 && report.json["format"]?.string == "gguf")
         } catch let error as ConfigError {
           // What llama.cpp would compute otherwise is refused by the field's name, and leaves no file.
-          #expect(error.field == "query_pre_attn_scalar" || error.field == "norm_topk_prob", "\(folder): \(error)")
+          #expect(["query_pre_attn_scalar", "norm_topk_prob", "model_type"].contains(error.field), "\(folder): \(error)")
           #expect(!Fixtures.exists(path))
         }
       }

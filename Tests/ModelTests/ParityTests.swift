@@ -9,7 +9,7 @@ import Testing
 /// Every model folder of the fixtures against what transformers and PEFT computed, within the tolerances of their README.
 @Suite struct ParityTests {
   @Test func everyModelWithEveryConfig() throws {
-    for folder in [Fixtures.tinyLlama] + Fixtures.folders("models", with: "parity.safetensors") {
+    for folder in Fixtures.tiny + Fixtures.folders("models", with: "parity.safetensors") {
       for config in ["config.json", "config_v5.json"] where Fixtures.exists(folder + "/" + config) {
         var comparison = Comparison(folder.split(separator: "/").suffix(1).joined() + "/" + config)
         do { try compareModel(folder, config, &comparison) } catch { comparison.expect(false, "\(error)") }

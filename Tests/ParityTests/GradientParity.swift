@@ -19,7 +19,7 @@ struct GradientParity {
       let network = try ModelLoader.load(model.model.path)
       try network.makeAllTrainable()
       try backward(network)
-      return try mismatch(network.parameters, wanted, prefix: "") { $0 }
+      return try mismatch(network.trainableParameters, wanted, prefix: "") { $0 }
     }
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import SwiftletCheckpoints
 import SwiftletFormats
 import SwiftletOps
 import SwiftletTensorCore
@@ -21,7 +22,29 @@ enum QuantParity {
     tally.check("int8 rows") { try int8(numbers) }
     tally.skip("the 8-bit optimizer's steps are held by TrainingTests", 1)
     for folder in Fixtures.folders(in: root) { try QuantModelParity(folder, tally).run() }
-    tally.skip("mxfp4 blocks come with the models that are stored so", 1)
+    tally.check("mxfp4") { try microscaled(ReferenceTensors(root.appending(path: "mxfp4.safetensors"))) }
+  }
+
+  /// Every expert of a stack, and its even rows alone.
+  private static func microscaled(_ numbers: ReferenceTensors) throws -> String? {
+    let (blocks, scales) = (try numbers.octets("blocks"), try numbers.octets("scales"))
+    let shape = try numbers.shape("dequantised_bf16")
+    let wanted = try numbers.words("dequantised_bf16").map { BFloat16(bits: $0).float }
+    let (rows, columns) = (shape[1], shape[2])
+    for expert in 0..<shape[0] {
+      for step in [1, 2] {
+        let part = MXFP4.matrix(
+          blocks: Tensor(blocks, [blocks.count]), scales: Tensor(scales, [scales.count]), firstRow: expert * rows, step: step,
+          shape: [rows / step, columns])
+        var expected: [Float] = []
+        for row in stride(from: 0, to: rows / step * step, by: step) {
+          let start = (expert * rows + row) * columns
+          expected += wanted[start..<start + columns]
+        }
+        if let reason = difference(part.dequantized().array(Float.self), expected, absolute: 0) { return "expert \(expert): \(reason)" }
+      }
+    }
+    return nil
   }
 
   /// A matrix of the file in its own format.

@@ -44,6 +44,21 @@ extension TrainingTests {
         "num_key_value_heads":2,"max_position_embeddings":1024,"num_local_experts":4,"num_experts_per_tok":2}
         """
       ),
+      (
+        "gpt_oss",
+        """
+        {"model_type":"gpt_oss","vocab_size":600,"hidden_size":96,"intermediate_size":160,"num_hidden_layers":4,"num_attention_heads":4,
+        "num_key_value_heads":2,"head_dim":24,"max_position_embeddings":1024,"num_local_experts":4,"num_experts_per_tok":2}
+        """
+      ),
+      (
+        "deepseek_v3",
+        """
+        {"model_type":"deepseek_v3","vocab_size":600,"hidden_size":96,"intermediate_size":160,"num_hidden_layers":4,"num_attention_heads":4,
+        "q_lora_rank":64,"kv_lora_rank":48,"qk_nope_head_dim":24,"qk_rope_head_dim":16,"v_head_dim":24,"max_position_embeddings":1024,
+        "n_routed_experts":4,"n_group":2,"topk_group":1,"num_experts_per_tok":2,"moe_intermediate_size":96,"first_k_dense_replace":1}
+        """
+      ),
     ]
 
     /// What training really takes at its peak lies within a few per cent of the plan.

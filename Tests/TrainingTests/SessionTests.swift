@@ -69,6 +69,13 @@ final class Scene {
 
 extension TrainingTests {
   @Suite(.serialized) struct SessionTests {
+    /// Full training of quantised weights is refused before the first step, not trapped on.
+    @Test func weightsInFewBitsAreNotTrainedWhole() throws {
+      let scene = try Scene()
+      let error = #expect(throws: CheckpointError.self) { try scene.run(scene.recipe("run", ["model.weights=nf4", "adapter=null"])) }
+      #expect(error?.description.contains("model.weights") == true)
+    }
+
     @Test func runFolder() throws {
       let scene = try Scene()
       var events: [String] = []

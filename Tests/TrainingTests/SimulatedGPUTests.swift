@@ -1,10 +1,14 @@
+import Foundation
 import SwiftletCUDA
+import SwiftletCheckpoints
+import SwiftletFormats
 import SwiftletLayers
 import SwiftletModels
 import SwiftletOps
 import SwiftletOptimizers
 import SwiftletTensorCore
 import SwiftletTrainers
+import TestSupport
 import Testing
 
 extension TrainingTests {
@@ -43,7 +47,7 @@ extension TrainingTests {
         },
       ]
       var ordinal = 5000
-      for config in [Tiny.llama, Tiny.mixtral] {
+      for config in [Tiny.llama, Tiny.mixtral, Tiny.gptOss, Tiny.deepSeek] {
         for lora in adapters {
           for dtype in [DType.bfloat16, .float16, .float32] {
             for change in memories {
@@ -97,9 +101,9 @@ extension TrainingTests {
 
     /// What has no kernel, or no gradient, is refused by an error when the model is made.
     @Test func refusesWhatCannotBe() throws {
-      _ = CUDADevice.simulated(capability: (9, 0), memory: 1 << 34, ordinal: 4200)
+      _ = CUDADevice.simulated(capability: (9, 0), memory: 1 << 34, ordinal: 4250)
       func model(_ config: String, _ quantization: QuantizationFormat?) throws -> CausalLM {
-        var placement = Placement(.cuda(4200), computing: .bfloat16, quantization: quantization)
+        var placement = Placement(.cuda(4250), computing: .bfloat16, quantization: quantization)
         placement.drawsOnDevice = true
         return try ModelRegistry.make(config: ModelConfig(parsing: config), source: .random(seed: 1), placement: placement)
       }
@@ -111,6 +115,35 @@ extension TrainingTests {
       let wide = Tiny.llama.replacing("\"num_key_value_heads\"", with: "\"head_dim\":1024,\"num_key_value_heads\"")
       #expect(throws: Never.self) { try ModelRegistry.shapes(config: ModelConfig(parsing: wide)) }
       #expect(throws: ConfigError.self) { try model(wide, nil) }
+    }
+
+    /// A checkpoint in 8-bit floats stays in them: the plan counts bytes, not what they would be as numbers.
+    @Test func plansKnowHowFilesAreCoded() throws {
+      let folder = try TemporaryFolder()
+      try Data(Tiny.llama.utf8).write(to: folder.url.appending(path: "config.json"))
+      let shapes = try ModelRegistry.shapes(config: ModelConfig(parsing: Tiny.llama))
+      var plans: [SafetensorsPlan] = []
+      for parameter in shapes.parameters {
+        let isCoded = parameter.name.hasSuffix("_proj.weight")
+        plans.append(SafetensorsPlan(name: parameter.name, dtype: isCoded ? .f8E4M3 : .bf16, shape: parameter.shape.dimensions))
+        if isCoded { plans.append(SafetensorsPlan(name: parameter.name + "_scale", dtype: .f32, shape: [parameter.shape[0], 1])) }
+      }
+      let writer = try SafetensorsWriter(folder.url.appending(path: "model.safetensors").path, tensors: plans)
+      for plan in plans {
+        let bytes = [UInt8](repeating: 0, count: plan.dtype.byteCount(of: plan.shape) ?? 0)
+        try bytes.withUnsafeBytes { try writer.append($0) }
+      }
+      try writer.finish()
+      for (ordinal, weights) in [(4200, WeightPrecision.stored), (4201, .bfloat16), (4202, .nf4)] {
+        var recipe = Recipe()
+        (recipe.model.source, recipe.model.contextLength, recipe.model.weights) = (folder.url.path, 32, weights)
+        recipe.adapter = AdapterOptions()
+        let gpu = CUDADevice.simulated(capability: (9, 0), memory: 1 << 36, ordinal: ordinal)
+        let model = try ModelLoader.load(folder.url.path, as: weights, on: .cuda(ordinal))
+        let plan = try MemoryPlan(recipe, on: PlannedGPU(capability: (9, 0), bytes: 1 << 36))
+        let found = gpu.memory.liveBytes(.weights)
+        #expect(plan.weights == found && model.layerCount == 3, "\(weights): \(plan.weights) planned, \(found) found")
+      }
     }
 
     /// Where memory runs out, fewer tokens go through at a time, and the step is done.

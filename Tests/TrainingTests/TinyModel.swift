@@ -14,6 +14,18 @@ enum Tiny {
     "initializer_range":0.08}
     """
 
+  static let gptOss = """
+    {"model_type":"gpt_oss","vocab_size":97,"hidden_size":32,"intermediate_size":48,"num_hidden_layers":2,"num_attention_heads":4,
+    "num_key_value_heads":2,"head_dim":16,"max_position_embeddings":128,"num_local_experts":4,"num_experts_per_tok":2,"sliding_window":8,
+    "initializer_range":0.08}
+    """
+  static let deepSeek = """
+    {"model_type":"deepseek_v3","vocab_size":97,"hidden_size":32,"intermediate_size":48,"num_hidden_layers":2,"num_attention_heads":4,
+    "max_position_embeddings":128,"q_lora_rank":24,"kv_lora_rank":16,"qk_nope_head_dim":16,"qk_rope_head_dim":8,"v_head_dim":16,
+    "n_routed_experts":6,"n_group":3,"topk_group":2,"num_experts_per_tok":2,"moe_intermediate_size":16,"first_k_dense_replace":1,
+    "initializer_range":0.08}
+    """
+
   static func model(_ config: String = llama, lora: LoRA? = LoRA(rank: 4, alpha: 8), seed: UInt64 = 1) throws -> CausalLM {
     let model = try ModelRegistry.make(config: ModelConfig(parsing: config), source: .random(seed: seed))
     guard let lora else {

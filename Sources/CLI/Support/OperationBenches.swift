@@ -22,5 +22,9 @@ struct OperationBenches {
       let result = try operation.run(on: device, ceiling: ceiling)
       Terminal.line(json ? result.json.serialized() : result.text)
     }
+    if names.isEmpty, case .cuda(let ordinal) = device, !device.gpu.isSimulated {
+      let costs = try HostCost.measured(on: ordinal).map { "\($0.name) \(Text.fixed($0.microseconds, 2))" }
+      Terminal.note("host, µs: " + costs.joined(separator: "  ") + "\n")
+    }
   }
 }

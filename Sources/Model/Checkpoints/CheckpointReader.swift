@@ -31,7 +31,10 @@ public final class CheckpointReader {
       throw CheckpointError(folder, "\(configName) is missing: a folder in Hugging Face layout is wanted")
     }
     config = ModelConfig(try ConfigFile.object(path), file: path)
-    tensors = try StoredTensors(model: folder)
+    let stored = try StoredTensors(model: folder)
+    // A config that no model can be made from is refused when one is wanted, with its own error.
+    let layout = (try? ModelRegistry.expertLayout(of: config)) ?? .separate
+    tensors = layout == .interleaved ? try StackedExperts(stored) : stored
   }
 
   /// Names of all stored tensors, sorted.
@@ -56,10 +59,7 @@ public final class CheckpointReader {
   public func model(_ weights: WeightPrecision = .stored, on device: Device = .cpu, placing: (Placement) -> Placement = { $0 }) throws
     -> CausalLM
   {
-    if let quantization = try config.object("quantization_config"), try quantization.string("quant_method") != "bitsandbytes" {
-      throw config.error(
-        "quantization_config", "float32, bfloat16 or float16 weights are wanted, or bitsandbytes' 4-bit and int8; found another method")
-    }
+    try checkQuantization()
     if tensors.names.isEmpty { throw CheckpointError(folder, "model.safetensors or model.safetensors.index.json is missing") }
     let shapes = try ModelRegistry.shapes(config: config)
     try check(shapes)
@@ -76,6 +76,29 @@ public final class CheckpointReader {
       (self.tensors.shape($0)?.count ?? 0) > 1 && self.tensors.format($0)?.isFloat == true && !self.tensors.isQuantized($0)
     }
     return matrix.flatMap { tensors.format($0) } ?? .float32
+  }
+
+  /// How each tensor that is stored in few bits is coded, found without reading it.
+  public var codedFormats: [String: QuantizationFormat] {
+    Dictionary(names.compactMap { name in tensors.codedFormat(name).map { (name, $0) } }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Whether a tensor is stored in few bits.
+  func isQuantized(_ name: String) -> Bool { tensors.isQuantized(name) }
+
+  // The tensors say what is quantised, and how; the config only rules out methods whose tensors are unknown.
+  private func checkQuantization() throws {
+    guard let quantization = try config.object("quantization_config") else { return }
+    let method = try quantization.string("quant_method") ?? ""
+    let known = ["bitsandbytes", "fp8", "fbgemm_fp8", "compressed-tensors", "modelopt", "mxfp4"]
+    guard known.contains(method) else {
+      throw config.error(
+        "quantization_config.quant_method",
+        "\"\(method)\" is unknown; float32, bfloat16, float16, bitsandbytes' 4-bit and int8, 8-bit floats and MXFP4 can be read")
+    }
+    if let size = try quantization.ints("weight_block_size", in: 1...(1 << 20)), size != [128, 128] {
+      throw config.error("quantization_config.weight_block_size", "[128, 128] is wanted, found \(size)")
+    }
   }
 
   private func check(_ model: CausalLM) throws {
@@ -98,9 +121,10 @@ public final class CheckpointReader {
     try problems.check(folder, "The config and the tensors do not belong together.")
   }
 
-  /// Tied models may hold the head a second time, old files the rotary frequencies.
+  /// Tied models may hold the head a second time, old files the rotary frequencies, 8-bit ones scales for a cache in 8 bits.
   private func isHarmless(_ name: String, _ model: CausalLM) -> Bool {
-    (model.decoder.isTied && name == "lm_head.weight") || name.hasSuffix(".rotary_emb.inv_freq")
+    (model.decoder.isTied && name == "lm_head.weight") || name.hasSuffix(".rotary_emb.inv_freq") || name.hasSuffix(".k_scale")
+      || name.hasSuffix(".v_scale") || model.mayIgnore(name)
   }
 }
 

@@ -107,6 +107,8 @@ private final class SavePlan {
   let isMerge: Bool
   private let source: CheckpointReader?
   private let format: WeightFormat?
+  /// Experts that the family's files hold stacked.
+  private var stacking: ExpertStacking?
 
   init(_ model: CausalLM, _ options: ModelFile.Options) throws {
     config = model.config.json
@@ -115,10 +117,12 @@ private final class SavePlan {
       Files.exists(Files.join(folder, "config.json")) ? try CheckpointReader(folder) : nil
     }
     format = options.format
+    stacking = try ModelRegistry.expertLayout(of: model.config) == .interleaved ? ExpertStacking() : nil
     // A tied pair of which one side was trained alone cannot stay tied: merged, it would change the other side too.
     let isTied =
       model.decoder.isTied && model.head.weight === model.embedding.weight && model.head.adapter == nil && model.embedding.adapter == nil
     try collect(model, isTied: isTied)
+    entries += stacking?.entries ?? []
     describe(model, isTied: isTied)
   }
 
@@ -136,17 +140,25 @@ private final class SavePlan {
     // Weights that were trained or replaced since they were loaded are the model's own; others may come from the better original.
     let stored =
       isOwn || parameter.version > 0
-      ? nil : source.flatMap { $0.shape(parameter.name) == parameter.shape.dimensions ? parameter.name : nil }
+      ? nil
+      : source.flatMap { source in
+        // Codes are no numbers to merge onto: the model's own are, which came from them.
+        source.shape(parameter.name) == parameter.shape.dimensions && !source.isQuantized(parameter.name) ? parameter.name : nil
+      }
     let base: () throws -> Tensor = { [source] in
       if let stored, let source { return try source.tensor(stored) }
       return parameter.hostValue
     }
     let dtype = try format?.dtype ?? base().dtype
     if isOwn && isMerge { changed += 1 }
-    entries.append(
-      TensorEntry(name: name, shape: parameter.shape, dtype: dtype) { [weak self] in
-        try self?.write(base(), adapter, dtype, name, isEmbedding: isEmbedding) ?? base()
-      })
+    let make: ExpertStacking.Making = { [weak self] dtype in
+      try self?.write(base(), adapter, dtype, name, isEmbedding: isEmbedding) ?? base()
+    }
+    if stacking != nil, let place = ExpertPlace(name) {
+      stacking?.add(place, parameter.shape, dtype, make)
+    } else {
+      entries.append(TensorEntry(name: name, shape: parameter.shape, dtype: dtype) { try make(dtype) })
+    }
   }
 
   /// The tensor as it is stored, with what rounding and adapter did to it noted.

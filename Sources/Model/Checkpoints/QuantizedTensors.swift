@@ -2,14 +2,24 @@ import SwiftletFormats
 import SwiftletOps
 import SwiftletTensorCore
 
-/// Matrices that a checkpoint holds quantised, as bitsandbytes writes them: 4-bit with `weight.quant_state.bitsandbytes__nf4` (or `__fp4`),
-/// LLM.int8 with `SCB`. The tensors decide, not the config's list of modules.
+/// Matrices that a checkpoint holds quantised: as bitsandbytes writes them, 4-bit with `weight.quant_state.bitsandbytes__nf4` (or `__fp4`) and
+/// LLM.int8 with `SCB`; or in 8-bit floats with `weight_scale` or `weight_scale_inv` (see FP8Tensors). The tensors decide, not the config's list
+/// of modules.
 extension StoredTensors {
   /// What stands beside the codes of `name`, a weight: names of the tensors that belong to it.
   func companions(of name: String) -> [String] {
     let keys = ["absmax", "nested_absmax", "nested_quant_map", "quant_map"] + Self.states.map(\.key)
     let module = name.hasSuffix(".weight") ? String(name.dropLast("weight".count)) : name + "."
-    return (keys.map { "\(name).\($0)" } + [module + "SCB", module + "weight_format"]).filter { shape($0) != nil }
+    let bitsandbytes = keys.map { "\(name).\($0)" } + [module + "SCB", module + "weight_format"]
+    return (bitsandbytes + scaleNames(module)).filter { shape($0) != nil }
+  }
+
+  /// How the matrix `name` is coded; nil where it is stored dense.
+  func codedFormat(_ name: String) -> QuantizationFormat? {
+    let companions = companions(of: name)
+    if let (_, format) = Self.states.first(where: { companions.contains("\(name).\($0.key)") }) { return format }
+    if let scale = companions.first(where: isFloatScale) { return scalesAreRows(shape(scale) ?? [], of: name) ? .fp8 : .fp8Blocks }
+    return companions.contains { $0.hasSuffix("SCB") } ? .int8 : nil
   }
 
   /// The matrix `name`; nil where it is stored dense.
@@ -17,9 +27,14 @@ extension StoredTensors {
   func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix? {
     let companions = companions(of: name)
     if companions.isEmpty { return nil }
+    guard shape.rank == 2 else {
+      throw CheckpointError(
+        name, "numbers of shape \(shape) are wanted, found a quantised tensor with \(companions.joined(separator: ", "))")
+    }
     if let (key, format) = Self.states.first(where: { companions.contains("\(name).\($0.key)") }) {
       return try fourBit(name, shape, format, state: "\(name).\(key)")
     }
+    if let scale = companions.first(where: isFloatScale) { return try floats(name, shape, scale: scale) }
     guard let scales = companions.first(where: { $0.hasSuffix("SCB") }) else {
       throw CheckpointError(name, "a quantised tensor lacks its quant_state; it has \(companions.joined(separator: ", "))")
     }

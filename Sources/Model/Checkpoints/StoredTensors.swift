@@ -38,6 +38,8 @@ protocol WeightFile: AnyObject {
   func companions(of name: String) -> [String]
   /// A tensor as it is coded; nil where it is dense.
   func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix?
+  /// How it is coded, found without reading or checking it; nil where it is dense.
+  func codedFormat(_ name: String) -> QuantizationFormat?
 }
 
 extension WeightFile {
@@ -45,6 +47,8 @@ extension WeightFile {
   func companions(of name: String) -> [String] { [] }
   /// Nothing is quantised.
   func matrix(_ name: String, shape: Shape) throws -> QuantizedMatrix? { nil }
+  /// Nothing is quantised.
+  func codedFormat(_ name: String) -> QuantizationFormat? { nil }
   /// Whether `name` is stored quantised.
   func isQuantized(_ name: String) -> Bool { !companions(of: name).isEmpty }
 }
@@ -71,6 +75,20 @@ package final class StoredTensors: WeightFile {
 
   /// The format of a tensor; nil where there is none of this name, or tensors have none like it.
   func format(_ name: String) -> DType? { (stored?[name]?.entry.dtype).flatMap { DType($0) } }
+
+  /// The format that the file names; nil where there is none of this name.
+  func fileFormat(_ name: String) -> SafetensorsDType? { stored?[name]?.entry.dtype }
+
+  /// The bytes of a tensor in whatever format, one uint8 each, as a view of the file.
+  /// - Throws: where there is none of this name.
+  func octets(_ name: String) throws -> Tensor {
+    guard let (file, entry) = try stored?.tensor(name) else { throw CheckpointError(name, "no such tensor") }
+    let bytes = file.bytes(of: entry)
+    guard let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress), !bytes.isEmpty else {
+      return Tensor(uninitialized: [0], .uint8, part: .weights)
+    }
+    return Tensor(Storage(viewing: start, byteCount: bytes.count, owner: file), shape: [bytes.count], dtype: .uint8)
+  }
 
   /// A tensor: a view of the file where its alignment allows, else a copy.
   /// - Throws: where there is none of this name, or its format is none of tensors'.

@@ -51,8 +51,19 @@ public struct AttentionShape: Hashable, Sendable {
   }
 }
 
+/// How the tokens of a block see each other.
+public protocol SelfAttention: Module {
+  /// `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
+  func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor?) -> Tensor
+}
+
+extension SelfAttention {
+  /// `[tokens, hidden]` to `[tokens, hidden]`.
+  public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor { self(x, context, adding: nil) }
+}
+
 /// Grouped-query attention with rotary positions: projections, norms, turn, attend, project back.
-public final class Attention: Module {
+public final class Attention: SelfAttention {
   private enum Inputs { case separate(q: Linear, k: Linear, v: Linear), fused(Linear) }
 
   /// The path in Hugging Face files.
@@ -99,7 +110,7 @@ public final class Attention: Module {
   public func replace(_ old: Parameter, with new: Parameter) { if sinks === old { sinks = new } }
 
   /// `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
-  public func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor? = nil) -> Tensor {
+  public func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor?) -> Tensor {
     let (q, k, v) = project(x, context)
     let turnedQ = turned(normalised(consume q, queryNorm), heads: shape.heads, context)
     let turnedK = turned(normalised(consume k, keyNorm), heads: shape.keyValueHeads, context)

@@ -10,14 +10,14 @@ public protocol DecoderBlock {
 /// `x + attention(norm(x))`, then `x + mlp(norm(x))`: Llama and most others.
 public struct PreNormBlock: DecoderBlock {
   let attentionNorm: any Norm
-  let attention: Attention
+  let attention: any SelfAttention
   let feedForwardNorm: any Norm
   let feedForward: any FeedForward
   let residualScale: Float
 
   /// - Parameter residualScale: what each branch is multiplied by before it is added (Granite).
   public init(
-    attentionNorm: any Norm, attention: Attention, feedForwardNorm: any Norm, feedForward: any FeedForward, residualScale: Float = 1
+    attentionNorm: any Norm, attention: any SelfAttention, feedForwardNorm: any Norm, feedForward: any FeedForward, residualScale: Float = 1
   ) {
     self.attentionNorm = attentionNorm
     self.attention = attention

@@ -7,16 +7,19 @@ public protocol FeedForward {
   func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor
 }
 
-/// The gate's activation.
+/// How a gate and what it lets through are joined.
 public enum Activation: Hashable, Sendable {
   case silu
   case gelu(GELU)
+  /// gpt-oss's; see `clampedSwiGLU`.
+  case clampedSwish(alpha: Float, limit: Float)
 
   /// As ops call it.
   var gate: GateActivation {
     switch self {
     case .silu: .silu
     case .gelu(let kind): .gelu(kind)
+    case .clampedSwish(let alpha, let limit): .clampedSwish(alpha: alpha, limit: limit)
     }
   }
 
@@ -25,6 +28,7 @@ public enum Activation: Hashable, Sendable {
     switch self {
     case .silu: swiGLU(gate, up)
     case .gelu(let kind): geGLU(gate, up, kind)
+    case .clampedSwish(let alpha, let limit): clampedSwiGLU(gate, up, alpha: alpha, limit: limit)
     }
   }
 }
@@ -49,10 +53,16 @@ public final class GatedMLP: FeedForward {
   private let inner: Int
 
   /// Separate projections for gate and up.
-  public init(hidden: Int, inner: Int, activation: Activation, bias: Bool = false, names: Names = .standard, _ scope: ParameterScope) {
-    inputs = .separate(
-      gate: scope.linear(names.gate, in: hidden, out: inner, bias: bias), up: scope.linear(names.up, in: hidden, out: inner, bias: bias))
-    down = scope.linear(names.down, in: inner, out: hidden, bias: bias)
+  /// - Parameter isAdaptable: as `Linear.isAdaptable`.
+  public init(
+    hidden: Int, inner: Int, activation: Activation, bias: Bool = false, names: Names = .standard, isAdaptable: Bool = true,
+    _ scope: ParameterScope
+  ) {
+    func linear(_ name: String, _ inputs: Int, _ outputs: Int) -> Linear {
+      scope.linear(name, in: inputs, out: outputs, bias: bias, isAdaptable: isAdaptable)
+    }
+    inputs = .separate(gate: linear(names.gate, hidden, inner), up: linear(names.up, hidden, inner))
+    down = linear(names.down, inner, hidden)
     self.activation = activation
     self.inner = inner
   }

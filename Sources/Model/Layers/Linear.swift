@@ -20,9 +20,13 @@ public final class Linear: Module {
   public private(set) var bias: Parameter?
   /// The adapter; nil for none.
   public var adapter: LoRAAdapter?
+  /// Whether targets of an adapter may mean it: false for what is no linear layer of its own in Hugging Face's models (some routers, experts
+  /// that are stacked in one tensor), so that PEFT would not find the adapter's place.
+  public let isAdaptable: Bool
 
-  init(path: String, weight: Parameter, bias: Parameter?) {
+  init(path: String, weight: Parameter, bias: Parameter?, isAdaptable: Bool = true) {
     self.path = path
+    self.isAdaptable = isAdaptable
     self.weight = weight
     self.bias = bias
   }

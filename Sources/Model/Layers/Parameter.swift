@@ -9,6 +9,8 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   public let name: String
   /// Sizes of the axes.
   public let shape: Shape
+  /// Whether it is no weight but a number that belongs to the model (a router's correction): full training leaves it as it is.
+  public let isBuffer: Bool
   /// The sum of gradients since it was last set to nil, float32; nil where none has come. Of a paged parameter it lies in pinned host memory
   /// and may be read once `PageQueue.finish` was called.
   public var gradient: Tensor? {
@@ -36,10 +38,11 @@ public final class Parameter: GradientSink, @unchecked Sendable {
 
   /// A parameter; without a value it has only a shape.
   /// - Precondition: the value has the shape.
-  public init(name: String, shape: Shape, value: Tensor? = nil) {
+  public init(name: String, shape: Shape, value: Tensor? = nil, isBuffer: Bool = false) {
     precondition(value == nil || value?.shape == shape, "\(name): value of shape \(String(describing: value?.shape)), wanted \(shape)")
     self.name = name
     self.shape = shape
+    self.isBuffer = isBuffer
     stored = value?.detached
     device = value?.device ?? .cpu
   }
@@ -174,6 +177,7 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   /// Makes the value a float32 tensor of its own (where there is one) and asks for gradients from now on.
   public func makeTrainable() {
     precondition(quantized == nil, "\(name) is quantised: it cannot be trained, put an adapter on it")
+    precondition(!isBuffer, "\(name) is a buffer: it has no gradient")
     isTrainable = true
     guard let stored, stored.dtype != .float32 || stored.storage.isView else { return }
     self.stored = device.isCUDA ? stored.cast(to: .float32, part: .adapter) : stored.converted(to: .float32)

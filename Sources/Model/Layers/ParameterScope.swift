@@ -43,15 +43,20 @@ public final class ModelBuilder {
   /// The scope of the whole model.
   public var root: ParameterScope { ParameterScope(builder: self, path: "") }
 
-  func parameter(_ name: String, _ shape: Shape, _ initial: Initialization, _ quantization: QuantizationFormat? = nil) -> Parameter {
-    let made = Parameter(name: name, shape: shape)
+  /// - Parameter mayBeCoded: whether a value that is stored quantised may stay so: only linear layers compute with codes.
+  func parameter(
+    _ name: String, _ shape: Shape, _ initial: Initialization, _ quantization: QuantizationFormat? = nil, mayBeCoded: Bool = false,
+    isBuffer: Bool = false
+  ) -> Parameter {
+    let made = Parameter(name: name, shape: shape, isBuffer: isBuffer)
     switch source {
     case .shapes: return made
     case .random(let seed):
       let random = Random(seed: seed).split(stableHash(name))
       made.start(at: placement.drawsOnDevice ? initial.tensor(shape, random, placement) : initial.tensor(shape, random))
     case .provider(let provider):
-      if let matrix = provider.matrix(name, shape: shape) {
+      // What is stored in no more bits than asked for stays: coding it again would only lose.
+      if mayBeCoded, let matrix = provider.matrix(name, shape: shape), quantization?.isFourBit != true || matrix.format.isFourBit {
         made.store(matrix)
       } else if let value = provider.tensor(name, shape: shape) {
         made.start(at: value)
@@ -93,17 +98,25 @@ public struct ParameterScope {
     builder.parameter(self[name].path, shape, initial)
   }
 
+  /// Numbers that belong to this place's module and are never trained; zeros in a random model.
+  public func buffer(_ name: String, _ shape: Shape) -> Parameter {
+    builder.parameter(self[name].path, shape, .zeros, isBuffer: true)
+  }
+
   /// Adds a module whose parameters were made one by one.
   public func register(_ module: any Module) { builder.register(module) }
 
   /// `y = x Wᵀ + b` with `weight` [out, in] and, where asked for, `bias` [out].
-  public func linear(_ name: String, in inputs: Int, out outputs: Int, bias: Bool = false) -> Linear {
+  /// - Parameter isAdaptable: as `Linear.isAdaptable`.
+  public func linear(_ name: String, in inputs: Int, out outputs: Int, bias: Bool = false, isAdaptable: Bool = true) -> Linear {
     let scope = self[name]
     let linear = Linear(
       path: scope.path,
       weight: builder.parameter(
-        scope["weight"].path, [outputs, inputs], .normal(standardDeviation), builder.placement.quantization(of: scope.path)),
-      bias: bias ? scope.parameter("bias", [outputs], .zeros) : nil)
+        scope["weight"].path, [outputs, inputs], .normal(standardDeviation),
+        builder.placement.quantization(of: scope.path, named: scope["weight"].path),
+        mayBeCoded: true),
+      bias: bias ? scope.parameter("bias", [outputs], .zeros) : nil, isAdaptable: isAdaptable)
     register(linear)
     return linear
   }

@@ -17,6 +17,8 @@ public struct Placement: Hashable, Sendable {
   /// Whether the token table stays in pinned host memory, from which a GPU gathers rows. A table that is the head's
   /// too goes there only where the head is quantised, and then has a copy of its own.
   public var keepsEmbeddingOnHost = false
+  /// How a checkpoint codes its matrices, by name, where drawn numbers stand in for it: what a plan is made of.
+  public var codedFormats: [String: QuantizationFormat] = [:]
   /// Whether random weights are drawn on the GPU, fast and with other numbers than the CPU draws: for measuring.
   public var drawsOnDevice = false
 
@@ -37,6 +39,13 @@ public struct Placement: Hashable, Sendable {
     case "router", "gate": nil
     default: quantization
     }
+  }
+
+  /// How the matrix `name` of the linear layer at `path` is coded once it is made. What is stored in no more bits than asked for stays.
+  func quantization(of path: String, named name: String) -> QuantizationFormat? {
+    let asked = quantization(of: path)
+    guard let stored = codedFormats[name], asked?.isFourBit != true || stored.isFourBit else { return asked }
+    return stored
   }
 
   /// The quantised copy of a tied table that the head reads where the table goes to the host; nil where both stay one.

@@ -16,6 +16,8 @@ public final class CausalLM: @unchecked Sendable {
     let rotaries: [Rotary]
     var softCap: Float?
     var logitScale: Float = 1
+    /// How names of tensors begin that a checkpoint may hold beside the model.
+    var unused: [String] = []
   }
 
   /// The config that the model was made from.
@@ -66,7 +68,7 @@ public final class CausalLM: @unchecked Sendable {
     Dictionary(modules.compactMap { ($0 as? Linear).map { ($0.path, $0) } }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// Trains every parameter: full fine-tuning. Weights become float32.
+  /// Trains every parameter but buffers: full fine-tuning. Weights become float32.
   /// - Throws: `LoRAError` where a matrix is quantised: only dense weights are trained, quantised ones take an adapter.
   public func makeAllTrainable() throws {
     if let coded = parameters.first(where: { $0.quantized != nil }) {
@@ -74,11 +76,11 @@ public final class CausalLM: @unchecked Sendable {
         "\(coded.name) is quantised and cannot be trained itself: put an adapter on it (adapter: {lora: …}), or load the model in 16 or 32 bits"
       )
     }
-    parameters.forEach { $0.makeTrainable() }
+    parameters.forEach { if !$0.isBuffer { $0.makeTrainable() } }
   }
 
-  /// Number of decoder blocks.
-  public var blockCount: Int { parts.blocks.count }
+  /// Whether a checkpoint may hold a tensor of this name that the model does not use, for example of layers that predict further tokens.
+  package func mayIgnore(_ tensor: String) -> Bool { parts.unused.contains { tensor.hasPrefix($0) } }
 
   /// Drops gathered gradients.
   public func clearGradients() { (parameters + adapterParameters).forEach { $0.gradient = nil } }

@@ -30,9 +30,9 @@ public struct DecoderConfig: Hashable, Sendable {
   /// Number of query heads.
   public let heads: Int
   /// Number of key and value heads.
-  public let keyValueHeads: Int
-  /// Width of a head.
-  public let headDimension: Int
+  public internal(set) var keyValueHeads: Int
+  /// Width of a head's queries and keys.
+  public internal(set) var headDimension: Int
   /// The longest sequence the model was made for, in tokens.
   public let maxPositions: Int
   /// ε of the norms.

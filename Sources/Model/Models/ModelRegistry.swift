@@ -11,6 +11,7 @@ public enum ModelRegistry {
     [
       LlamaFamily.self, MistralFamily.self, Qwen2Family.self, Qwen3Family.self, Gemma2Family.self, Phi3Family.self, MixtralFamily.self,
       Qwen3MoEFamily.self, GraniteFamily.self, OLMo2Family.self, Gemma3Family.self, Cohere2Family.self, GLM4Family.self,
+      GptOssFamily.self, DeepSeekV3Family.self,
     ]
   }
 
@@ -21,7 +22,7 @@ public enum ModelRegistry {
   /// - Throws: `ConfigError` for an unknown architecture (naming the known ones) or a field that makes no sense.
   public static func make(config: ModelConfig, source: ParameterSource, placement: Placement = Placement()) throws -> CausalLM {
     let family = try family(of: config)
-    let decoder = try DecoderConfig(config, family.defaults())
+    let decoder = try family.decoder(config)
     if case .random = source, !placement.drawsOnDevice { try checkMemory(try shapes(config: config)) }
     try checkHeads(config, decoder, placement.device)
     let builder = ModelBuilder(source, placement: placement)
@@ -39,6 +40,10 @@ public enum ModelRegistry {
     throw config.error(
       "head_dim", "attention heads of \(decoder.headDimension) features are too wide for the kernels of this GPU: use --device cpu")
   }
+
+  /// How checkpoints of this config's family hold its experts.
+  /// - Throws: as `make`, for an unknown architecture.
+  package static func expertLayout(of config: ModelConfig) throws -> ExpertLayout { try family(of: config).expertLayout }
 
   /// Random weights are allocated at once, so a config that no machine can hold is refused before.
   private static func checkMemory(_ model: CausalLM) throws {

@@ -8,17 +8,19 @@ extension ModelConfig {
   ///   - interleaved: whether neighbouring dimensions form pairs.
   ///   - layerType: which entry counts where the parameters differ between layer types.
   ///   - renamed: what a type of older files is called now (Phi-3's `su` and `yarn`).
+  ///   - field: the field that says how wide the heads to turn are, and what it says.
   func rotary(
     _ decoder: DecoderConfig, part missingPart: Double = 1, interleaved: Bool = false, layerType: String? = nil,
-    renamed: [String: String] = [:]
+    renamed: [String: String] = [:], dimension field: (name: String, value: Int)? = nil
   ) throws -> Rotary {
     let outer = try object("rope_scaling") ?? object("rope_parameters")
     let parameters = try layerType.flatMap { try outer?.object($0) } ?? outer
     let theta = try parameters?.positive("rope_theta") ?? positive("rope_theta") ?? decoder.defaultTheta
     let part = try parameters?.fraction("partial_rotary_factor") ?? fraction("partial_rotary_factor") ?? missingPart
-    let turned = Int(Double(decoder.headDimension) * part)
+    let field = field ?? ("head_dim", decoder.headDimension)
+    let turned = Int(Double(field.value) * part)
     guard turned >= 2, turned % 2 == 0 else {
-      throw error("head_dim", "an even number of rotary dimensions is wanted, found \(turned) (head_dim × partial_rotary_factor)")
+      throw error(field.name, "an even number of rotary dimensions is wanted, found \(turned) (\(field.name) × partial_rotary_factor)")
     }
     guard theta > 1 else { throw error("rope_theta", "a number over 1 is wanted, found \(theta)") }
     let scaling = try parameters.map { try $0.scaling(outer: self, decoder, dimension: turned, renamed) } ?? .none

@@ -24,6 +24,13 @@ void swiftlet_gate(enum swiftlet_activation f, const float *gate, const float *u
 void swiftlet_gate_backward(enum swiftlet_activation f, const float *gate, const float *up, const float *dy, float *dgate, float *dup, long n) {
   kernels()->gate_backward(f, gate, up, dy, dgate, dup, n);
 }
+void swiftlet_clamped_gate(float alpha, float limit, const float *gate, const float *up, float *y, long n) {
+  kernels()->clamped_gate(alpha, limit, gate, up, y, n);
+}
+void swiftlet_clamped_gate_backward(float alpha, float limit, const float *gate, const float *up, const float *dy, float *dgate, float *dup,
+                                    long n) {
+  kernels()->clamped_gate_backward(alpha, limit, gate, up, dy, dgate, dup, n);
+}
 float swiftlet_log_sum(const float *z, long n) { return kernels()->log_sum(z, n); }
 float swiftlet_sum(const float *z, long n) { return kernels()->sum(z, n); }
 void swiftlet_exponentials(float *z, float shift, float factor, long n) { kernels()->exponentials(z, shift, factor, n); }

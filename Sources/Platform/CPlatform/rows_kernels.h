@@ -9,7 +9,8 @@
 #include "rows_attention.h"
 
 const struct row_kernels JOIN(swiftlet_rows, ISA) = {
-    NAME(rms_norm),     NAME(rms_norm_backward), NAME(gate), NAME(gate_backward), NAME(log_sum),       NAME(sum),
+    NAME(rms_norm),     NAME(rms_norm_backward), NAME(gate), NAME(gate_backward), NAME(clamped_gate), NAME(clamped_gate_backward),
+    NAME(log_sum),      NAME(sum),
     NAME(exponentials), NAME(cap),               NAME(rope), NAME(add),           NAME(dropout),       NAME(adamw),
     NAME(small_gemm),   NAME(transpose),         NAME(softmax_block),             NAME(softmax_block_backward),
     NAME(dot),          NAME(scale),

@@ -55,6 +55,33 @@ static void NAME(gate_backward)(enum swiftlet_activation f, const float *gate, c
   }
 }
 
+// A NaN fails every comparison and stays.
+static void NAME(clamped_gate)(float alpha, float limit, const float *gate, const float *up, float *y, long n) {
+  const vf one = splat(1.f), a = splat(alpha), most = splat(limit);
+  FOR_EACH({
+    const vf x = LD(gate);
+    const vf z = LD(up);
+    const vf g = pick(x > most, most, x);
+    const vf u = pick(z > most, most, pick(z < -most, -most, z));
+    ST(y, g / (one + exponential(-a * g)) * (u + one));
+  });
+}
+
+static void NAME(clamped_gate_backward)(float alpha, float limit, const float *gate, const float *up, const float *dy, float *dgate,
+                                        float *dup, long n) {
+  const vf one = splat(1.f), zero = splat(0.f), a = splat(alpha), most = splat(limit);
+  FOR_EACH({
+    const vf d = LD(dy);
+    const vf x = LD(gate);
+    const vf z = LD(up);
+    const vf g = pick(x > most, most, x);
+    const vf u = pick(z > most, most, pick(z < -most, -most, z));
+    const vf s = one / (one + exponential(-a * g));
+    ST(dgate, pick(x > most, zero, d * (u + one) * s * (one + a * g * (one - s))));
+    ST(dup, pick(z > most, zero, pick(z < -most, zero, d * g * s)));
+  });
+}
+
 static float NAME(maximum)(const float *z, long n) {
   const float least = -__builtin_inff();
   vf m0 = splat(least), m1 = m0;

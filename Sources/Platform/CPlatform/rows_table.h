@@ -9,6 +9,8 @@ struct row_kernels {
   void (*rms_norm_backward)(const float *, const float *, float, float, const float *, float *, bool, float *, long);
   void (*gate)(enum swiftlet_activation, const float *, const float *, float *, long);
   void (*gate_backward)(enum swiftlet_activation, const float *, const float *, const float *, float *, float *, long);
+  void (*clamped_gate)(float, float, const float *, const float *, float *, long);
+  void (*clamped_gate_backward)(float, float, const float *, const float *, const float *, float *, float *, long);
   float (*log_sum)(const float *, long);
   float (*sum)(const float *, long);
   void (*exponentials)(float *, float, float, long);

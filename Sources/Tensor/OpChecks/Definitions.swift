@@ -88,6 +88,14 @@ public enum Definitions {
     }
   }
 
+  /// gpt-oss's gate: `g·σ(alpha·g)·(u + 1)`, g cut at the limit, u at both.
+  public static func clampedSwiGLU<R: Real>(_ g: [R], _ u: [R], alpha: R, limit: R) -> [R] {
+    zip(g, u).map { gate, up in
+      let x = min(gate, limit)
+      return x / (1 + R.exp(-alpha * x)) * (max(-limit, min(up, limit)) + 1)
+    }
+  }
+
   /// One attention row over visible keys: q [d], keys and values by index.
   public static func attentionRow<R: Real>(
     _ q: [R], keys: [[R]], values: [[R]], scale: R, softCap: R?, sink: R?

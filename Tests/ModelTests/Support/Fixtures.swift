@@ -24,6 +24,9 @@ enum Fixtures {
   /// A small Llama with an adapter and reference results.
   static let tinyLlama = own + "/models/tiny_llama"
 
+  /// Small models of families that differ most, with adapters and reference results.
+  static let tiny = [tinyLlama, own + "/models/tiny_gpt_oss", own + "/models/tiny_deepseek_v3"]
+
   /// A new empty folder that `body` may fill; gone afterwards.
   static func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
     let folder = NSTemporaryDirectory() + "swiftlet-model-tests-" + UUID().uuidString

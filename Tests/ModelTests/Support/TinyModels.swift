@@ -20,6 +20,14 @@ enum TinyModels {
     "granite": #""embedding_multiplier": 3.5, "attention_multiplier": 0.2, "residual_multiplier": 0.7, "logits_scaling": 2.5"#, "olmo2": "",
     "gemma3_text": #""head_dim": 8, "sliding_window": 6, "sliding_window_pattern": 2, "query_pre_attn_scalar": 9"#,
     "cohere2": #""sliding_window": 5, "sliding_window_pattern": 2, "logit_scale": 0.3"#, "glm4": #""head_dim": 8"#,
+    "gpt_oss": #"""
+    "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 5, "rope_scaling": {"rope_type": "yarn", "factor": 4,
+    "original_max_position_embeddings": 16, "truncate": false}
+    """#,
+    "deepseek_v3": #"""
+    "q_lora_rank": 14, "kv_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 5, "n_routed_experts": 6,
+    "n_group": 3, "topk_group": 2, "num_experts_per_tok": 3, "moe_intermediate_size": 12, "first_k_dense_replace": 1
+    """#,
     "qwen3_moe": #""head_dim": 8, "num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 2"#,
   ]
 

@@ -21,7 +21,7 @@ enum MixtralFamily: ModelFamily {
       return preNormBlock(
         scope, norm: norm, attention: Attention(shape, layer: layer, rotary: rotary, scope["self_attn"]),
         feedForward: MixtureOfExperts(
-          router: moe.linear("gate", in: decoder.hiddenSize, out: experts), topK: topK, normalizes: true, count: experts
+          router: moe.linear("gate", in: decoder.hiddenSize, out: experts), RouterOptions(topK: topK, normalizes: true), count: experts
         ) { expert in
           GatedMLP(
             hidden: decoder.hiddenSize, inner: decoder.intermediateSize, activation: decoder.activation, names: .numbered,

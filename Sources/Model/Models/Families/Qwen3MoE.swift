@@ -47,7 +47,8 @@ enum Qwen3MoEFamily: ModelFamily {
       return GatedMLP(hidden: decoder.hiddenSize, inner: decoder.intermediateSize, activation: decoder.activation, scope)
     }
     let router = scope.linear("gate", in: decoder.hiddenSize, out: sparsity.experts)
-    return MixtureOfExperts(router: router, topK: sparsity.topK, normalizes: sparsity.normalizes, count: sparsity.experts) { expert in
+    let options = RouterOptions(topK: sparsity.topK, normalizes: sparsity.normalizes)
+    return MixtureOfExperts(router: router, options, count: sparsity.experts) { expert in
       GatedMLP(hidden: decoder.hiddenSize, inner: sparsity.inner, activation: decoder.activation, scope["experts"][expert])
     }
   }

@@ -12,7 +12,7 @@ extension CausalLM {
     try lora.check()
     let matcher = try LoRAMatcher(lora)
     let targets = modules.filter { module in
-      (module is Linear || module is Embedding)
+      (module is Embedding || (module as? Linear)?.isAdaptable == true)
         && matcher.isTarget(module.path, isHead: module === head, isLinear: module is Linear)
     }
     let saved = modules.filter { !$0.parameters.isEmpty && matcher.isSaved($0.path) }
@@ -42,19 +42,24 @@ extension CausalLM {
   package func twin(_ placement: Placement) throws -> CausalLM {
     var placement = placement
     (placement.computeType, placement.quantization) = (self.placement.computeType, self.placement.quantization)
+    let coded = parameters.compactMap { parameter in parameter.quantized.map { (parameter.name, $0.format) } }
+    placement.codedFormats = Dictionary(coded, uniquingKeysWith: { first, _ in first })
     let twin = try ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement)
     if let lora { try twin.add(lora) } else { try twin.makeAllTrainable() }
     return twin
   }
 
   private func noMatch(_ lora: LoRA) -> String {
-    let names = Set(modules.compactMap { $0 is Linear || $0 is Embedding ? $0.path.split(separator: ".").last.map(String.init) : nil })
+    let names = Set(
+      modules.compactMap {
+        $0 is Embedding || ($0 as? Linear)?.isAdaptable == true ? $0.path.split(separator: ".").last.map(String.init) : nil
+      })
     return "no module matches targets \(lora.targets); the model has \(names.sorted().joined(separator: ", "))"
   }
 
   /// A copy that is trained beside the frozen original, which a tied partner keeps.
   private func trainWhole(_ module: any Module) {
-    for parameter in module.parameters {
+    for parameter in module.parameters where !parameter.isBuffer {
       let copy = Parameter(
         name: "\(module.path).\(parameter.name.split(separator: ".").last ?? "weight")", shape: parameter.shape,
         value: parameter.isMaterialized ? parameter.hostValue.converted(to: .float32, part: .adapter) : nil)

@@ -20,6 +20,12 @@ void swiftlet_gate(enum swiftlet_activation f, const float *gate, const float *u
 /// dgate = dy · up · f'(gate), dup = dy · f(gate). Outputs may be any inputs, each another one.
 void swiftlet_gate_backward(enum swiftlet_activation f, const float *gate, const float *up, const float *dy, float *dgate, float *dup, long n);
 
+/// y = g · σ(alpha · g) · (u + 1) with g = min(gate, limit) and u = up cut to ±limit. y may be either.
+void swiftlet_clamped_gate(float alpha, float limit, const float *gate, const float *up, float *y, long n);
+/// Its gradients, zero where an input was cut. Outputs may be any inputs, each another one.
+void swiftlet_clamped_gate_backward(float alpha, float limit, const float *gate, const float *up, const float *dy, float *dgate, float *dup,
+                                    long n);
+
 /// log Σ exp(z)
 float swiftlet_log_sum(const float *z, long n);
 /// Σ z

@@ -4,7 +4,9 @@ import SwiftletTensorCore
 
 extension GPUCheck {
   /// Norms, RoPE, gates, element-wise ops, embedding, dropout, routing.
-  static let rowRooms: [GPUCheck] = [rmsNorms, layerNorms, ropes, gates, elementwise, embeddings, hostTables, dropouts, routings]
+  static let rowRooms: [GPUCheck] = [
+    rmsNorms, layerNorms, ropes, gates, elementwise, joinedHeads, embeddings, hostTables, dropouts, routings, groupedRoutings,
+  ]
 
   /// Natural, dividing nothing, one row, none, large.
   private static let shapes: [Shape] = [[8, 64], [33, 127], [1, 48], [0, 16], [300, 4096]]
@@ -61,6 +63,7 @@ extension GPUCheck {
   private static let gates = GPUCheck("gated activations") { device in
     let kinds: [(String, (Tensor, Tensor) -> Tensor)] = [
       ("swiGLU", swiGLU), ("geGLU tanh", { geGLU($0, $1, .tanh) }), ("geGLU erf", { geGLU($0, $1, .erf) }),
+      ("clampedSwiGLU", { clampedSwiGLU($0, $1, limit: 2) }),
     ]
     return try kinds.flatMap { name, op in
       try shapes.flatMap { shape in
@@ -83,6 +86,27 @@ extension GPUCheck {
         + OpComparison("splitColumns \(shape)", [a]) { inputs, _ in splitColumns(inputs[0], [8, shape.columns - 10, 0, 2]) }.run(on: device)
         + OpComparison("selectRows \(shape)", [a]) { inputs, _ in [selectRows(inputs[0], rows)] }.run(on: device)
     }
+  }
+
+  private static let joinedHeads = GPUCheck("joinHeads") { device in
+    try headComparison(33, 3, 5, 2, device) + headComparison(4, 1, 8, 8, device) + headComparison(0, 2, 3, 4, device)
+      + headComparison(129, 16, 128, 64, device)
+  }
+
+  private static func headComparison(_ rows: Int, _ heads: Int, _ n: Int, _ m: Int, _ device: CUDADevice) throws -> [CheckResult] {
+    let size = "\(rows)×\(heads)×(\(n) + \(m))"
+    let a = normal(1, [rows, heads * n])
+    let own = OpComparison("joinHeads \(size)", [a, normal(2, [rows, heads * m])]) { inputs, _ in
+      [joinHeads(inputs[0], inputs[1], heads: heads)]
+    }
+    let common = OpComparison("joinHeads shared \(size)", [a, normal(3, [rows, m])], noise: 1e-5) { inputs, _ in
+      [joinHeads(inputs[0], inputs[1], heads: heads, sharesB: true)]
+    }
+    let split = OpComparison("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs, _ in
+      let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
+      return [first, second]
+    }
+    return try own.run(on: device) + common.run(on: device) + split.run(on: device)
   }
 
   private static let embeddings = GPUCheck("embedding") { device in
@@ -150,5 +174,23 @@ extension GPUCheck {
         }.run(on: device)
       }
     }
+  }
+
+  private static let groupedRoutings = GPUCheck("routing in groups") { device in
+    try groupedRouting(9, 6, 3, 2, 3, device) + groupedRouting(33, 64, 8, 4, 8, device) + groupedRouting(300, 256, 8, 4, 8, device)
+      + groupedRouting(5, 64, 64, 5, 4, device)
+  }
+
+  private static func groupedRouting(
+    _ tokens: Int, _ experts: Int, _ groups: Int, _ kept: Int, _ topK: Int, _ device: CUDADevice
+  ) throws -> [CheckResult] {
+    let (logits, bias) = (normal(1, [tokens, experts]), normal(2, [experts], scale: 0.1))
+    let name = "route \(tokens)×\(experts) top \(topK) in \(kept) of \(groups) groups"
+    return try OpComparison(name, [logits], noise: 2e-5) { inputs, place in
+      let routing = route(
+        inputs[0], topK: topK, normalize: true, score: .sigmoid, bias: bias.moved(to: place), scale: 2.5,
+        groups: RouterGroups(count: groups, kept: kept))
+      return [routing.weights]
+    }.run(on: device)
   }
 }

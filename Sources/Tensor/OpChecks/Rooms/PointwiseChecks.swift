@@ -25,6 +25,21 @@ extension SelfCheck {
         }
       }
     },
+    SelfCheck("clampedSwiGLU") {
+      rowShapes.flatMap { shape -> [CheckResult] in
+        // A grid that keeps away from the corners at ±limit by more than the step of finite differences.
+        let count = shape.count
+        let gate = Tensor((0..<count).map { Float(($0 * 29) % 61 - 30) / 10 + 0.05 }, shape)
+        let up = Tensor((0..<count).map { Float(($0 * 17) % 53 - 26) / 10 + 0.05 }, shape)
+        let found = parity(
+          "clampedSwiGLU \(shape)", singles(clampedSwiGLU(gate, up, alpha: 1.702, limit: 1.5)),
+          truth: Definitions.clampedSwiGLU(doubles(gate), doubles(up), alpha: Double(Float(1.702)), limit: 1.5),
+          naive: Definitions.clampedSwiGLU(singles(gate), singles(up), alpha: 1.702, limit: 1.5))
+        return [found]
+          + GradientCheck("clampedSwiGLU \(shape)", [gate, up], step: 0x1p-8) { [clampedSwiGLU($0[0], $0[1], alpha: 1.702, limit: 1.5)] }
+          .run()
+      }
+    },
   ]
 
   /// Sums, factors, columns and rows.
@@ -40,7 +55,10 @@ extension SelfCheck {
           + GradientCheck("splitColumns \(shape)", [a]) { splitColumns($0[0], [5, shape.columns - 7, 0, 2]) }.run()
           + GradientCheck("selectRows \(shape)", [a]) { [selectRows($0[0], rows)] }.run()
       }
-    }
+    },
+    SelfCheck("joinHeads") {
+      headCheck(33, 3, 5, 2) + headCheck(4, 1, 8, 8) + headCheck(0, 2, 3, 4) + headCheck(7, 4, 16, 8)
+    },
   ]
 
   /// Expert routing.
@@ -56,6 +74,30 @@ extension SelfCheck {
           }.run()
         }
       }
-    }
+    },
+    SelfCheck("routing in groups") {
+      let logits = normal(1, [7, 6])
+      let bias = normal(2, [6], scale: 0.1)
+      let groups = RouterGroups(count: 3, kept: 2)
+      let check = GradientCheck("route in groups", [logits], step: 0x1p-10) { inputs in
+        let routing = route(inputs[0], topK: 3, normalize: true, score: .sigmoid, bias: bias, scale: 2.5, groups: groups)
+        return [routing.weights]
+      }
+      return check.run()
+    },
   ]
+
+  private static func headCheck(_ rows: Int, _ heads: Int, _ n: Int, _ m: Int) -> [CheckResult] {
+    let size = "\(rows)×\(heads)×(\(n) + \(m))"
+    let a = normal(1, [rows, heads * n])
+    let own = GradientCheck("joinHeads \(size)", [a, normal(2, [rows, heads * m])]) { [joinHeads($0[0], $0[1], heads: heads)] }
+    let common = GradientCheck("joinHeads shared \(size)", [a, normal(3, [rows, m])]) { inputs in
+      [joinHeads(inputs[0], inputs[1], heads: heads, sharesB: true)]
+    }
+    let split = GradientCheck("splitHeads \(size)", [normal(4, [rows, heads * (n + m)])]) { inputs in
+      let (first, second) = splitHeads(inputs[0], heads: heads, first: n)
+      return [first, second]
+    }
+    return own.run() + common.run() + split.run()
+  }
 }

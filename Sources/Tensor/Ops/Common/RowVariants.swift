@@ -7,6 +7,7 @@ extension KernelVariants {
       "Elementwise.cu",
       [
         "add_into", "add", "scale", "fill_value", "cast", "cast_rows", "scale_columns", "select_rows", "column_sums", "sum_partials",
+        "spread_rows", "sum_row_groups",
       ],
       [
         list(("T", "float32"), width: 4), list(("T", "bf16"), ("FACTOR", "float32"), width: 8), list(("T", "half16"), width: 8),
@@ -15,14 +16,16 @@ extension KernelVariants {
     KernelVariant(
       "GatedActivation.cu", ["gate_forward", "gate_backward"],
       formats.flatMap { format in
-        (0..<3).map { format + [KernelDefine("ACTIVATION", $0)] }
+        [GateActivation.silu, .gelu(.tanh), .gelu(.erf), .clampedSwish(alpha: 1.702, limit: 7)].map { format + $0.defines }
       }),
     KernelVariant("RoPE.cu", ["rope"], formats.flatMap { format in (0..<2).map { format + [KernelDefine("INTERLEAVED", $0)] } }),
     KernelVariant("Dropout.cu", ["dropout"], formats + [list(("T", "bf16"), width: 1)]),
     KernelVariant(
       "Embedding.cu", ["embed", "pick_columns", "sort_blocks", "merge_runs", "add_rows", "add_columns"],
       formats + [list(("T", "bf16"), ("TABLE", "float32"), width: 4)]),
-    KernelVariant("Routing.cu", ["route_forward", "route_backward", "sum_slots", "sum_slots_backward"], formats),
+    KernelVariant(
+      "Routing.cu", ["route_forward", "route_backward", "sum_slots", "sum_slots_backward"],
+      formats + [list(("T", "float32"), width: 4) + [KernelDefine("SIGMOID", 1), KernelDefine("GROUPS", 1)]]),
   ]
 
   /// Norms: a row in a block, in a warp, in a part of one, and one that vectors do not divide.

@@ -102,6 +102,45 @@ extern "C" __global__ void __launch_bounds__(256) select_rows(T *y,             
       });
 }
 
+// to[row, column] = from[row / times, column], rows of the result to_stride apart: each row `times` times.
+extern "C" __global__ void __launch_bounds__(256) spread_rows(T *to,          // [rows, columns], rows to_stride apart
+                                                              const T *from,  // [rows / times, columns]
+                                                              int64 rows, uint32 columns, uint32 times, int64 to_stride) {
+  for_vectors<WIDTH>(
+      to, rows * columns,
+      [=](int64 i) {
+        const uint32 vector = uint32(i / WIDTH), per_row = columns / WIDTH, row = vector / per_row;
+        return row * to_stride + int64(vector - row * per_row) * WIDTH;
+      },
+      [=](int64 i) {
+        const uint32 vector = uint32(i / WIDTH), per_row = columns / WIDTH, row = vector / per_row;
+        return load_vector<WIDTH>(from + int64(row / times) * columns + int64(vector - row * per_row) * WIDTH);
+      });
+}
+
+// to[row, column] = Σ over k < times of from[row · times + k, column], k in order: what spread_rows does backwards.
+extern "C" __global__ void __launch_bounds__(256) sum_row_groups(T *to,          // [rows, columns]
+                                                                 const T *from,  // [rows · times, columns], rows from_stride apart
+                                                                 int64 rows, uint32 columns, uint32 times, int64 from_stride) {
+  for_vectors<WIDTH>(
+      to, rows * columns, [](int64 i) { return i; },
+      [=](int64 i) {
+        const uint32 vector = uint32(i / WIDTH), per_row = columns / WIDTH, row = vector / per_row;
+        const T *first = from + int64(row) * times * from_stride + int64(vector - row * per_row) * WIDTH;
+        float sum[WIDTH] = {};
+#pragma unroll 4
+        for (uint32 k = 0; k < times; k++) {
+          const Vector<T, WIDTH> x = load_vector<WIDTH>(first + k * from_stride);
+#pragma unroll
+          for (int j = 0; j < WIDTH; j++) sum[j] += to_float(x.v[j]);
+        }
+        Vector<T, WIDTH> out;
+#pragma unroll
+        for (int j = 0; j < WIDTH; j++) out.v[j] = from_float<T>(sum[j]);
+        return out;
+      });
+}
+
 // Σ over rows of a·b, by blocks of rows: block (x, y) sums its `block_rows` rows of 32 columns. sum_partials adds the blocks up.
 extern "C" __global__ void __launch_bounds__(256) column_sums(float *partials,  // [blocks, columns]
                                                               const T *a,       // [rows, columns]

@@ -2,15 +2,19 @@ import CPlatform
 import SwiftletCPU
 import SwiftletTensorCore
 
-extension swiftlet_activation {
-  /// `f(gate) · up`
+extension GateActivation {
+  /// The activation joined with its gate.
   func gate(_ gate: Tensor, _ up: Tensor) -> Tensor {
     if gate.device.isCUDA { return gateOnGPU(gate, up) }
     let output = Tensor(uninitialized: gate.shape)
     let (g, u, y) = (gate.pointer, up.pointer, output.pointer)
     forElements(gate.count) { range in
       let start = range.lowerBound
-      swiftlet_gate(self, g + start, u + start, y + start, range.count)
+      switch self {
+      case .silu: swiftlet_gate(SWIFTLET_SILU, g + start, u + start, y + start, range.count)
+      case .gelu(let kind): swiftlet_gate(kind.code, g + start, u + start, y + start, range.count)
+      case .clampedSwish(let alpha, let limit): swiftlet_clamped_gate(alpha, limit, g + start, u + start, y + start, range.count)
+      }
     }
     return output
   }
@@ -22,7 +26,17 @@ extension swiftlet_activation {
   ) {
     forElements(count) { range in
       let start = range.lowerBound
-      swiftlet_gate_backward(self, gate + start, up + start, dy + start, gateGradient + start, upGradient + start, range.count)
+      let (g, u, d, dg, du) = (gate + start, up + start, dy + start, gateGradient + start, upGradient + start)
+      switch self {
+      case .silu: swiftlet_gate_backward(SWIFTLET_SILU, g, u, d, dg, du, range.count)
+      case .gelu(let kind): swiftlet_gate_backward(kind.code, g, u, d, dg, du, range.count)
+      case .clampedSwish(let alpha, let limit): swiftlet_clamped_gate_backward(alpha, limit, g, u, d, dg, du, range.count)
+      }
     }
   }
+}
+
+extension GELU {
+  /// As C numbers it.
+  fileprivate var code: swiftlet_activation { self == .tanh ? SWIFTLET_GELU_TANH : SWIFTLET_GELU_ERF }
 }

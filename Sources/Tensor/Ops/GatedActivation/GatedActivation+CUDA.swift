@@ -1,16 +1,15 @@
-import CPlatform
 import SwiftletCUDA
 import SwiftletTensorCore
 
-/// `f(gate) · up` over matrices on a GPU whose rows may be padded.
+/// A gated activation over matrices on a GPU whose rows may be padded.
 struct GateOnGPU {
-  let activation: swiftlet_activation
+  let activation: GateActivation
   let rows: Int
   let columns: Int
   let dtype: DType
   let device: CUDADevice
 
-  /// `h = f(gate) · up`
+  /// The activation joined with its gate.
   func forward(gate: DeviceRows, up: DeviceRows, into h: DeviceRows) {
     let (shape, strides, width) = pass([h, gate, up])
     let vectors = rows * columns / width
@@ -40,12 +39,24 @@ struct GateOnGPU {
   }
 
   private func defines(_ width: Int) -> [KernelDefine] {
-    let number = activation == SWIFTLET_SILU ? 0 : activation == SWIFTLET_GELU_TANH ? 1 : 2
-    return [KernelDefine("T", dtype.cudaName), KernelDefine("WIDTH", width), KernelDefine("ACTIVATION", number)]
+    [KernelDefine("T", dtype.cudaName), KernelDefine("WIDTH", width)] + activation.defines
   }
 }
 
-extension swiftlet_activation {
+extension GateActivation {
+  /// How the kernels are told.
+  var defines: [KernelDefine] {
+    switch self {
+    case .silu: [KernelDefine("ACTIVATION", 0)]
+    case .gelu(let kind): [KernelDefine("ACTIVATION", kind == .tanh ? 1 : 2)]
+    case .clampedSwish(let alpha, let limit):
+      [KernelDefine("ACTIVATION", 3), KernelDefine("ALPHA", Self.bits(alpha)), KernelDefine("LIMIT", Self.bits(limit))]
+    }
+  }
+
+  // Every bit of a float32, which decimals could lose.
+  private static func bits(_ x: Float) -> Int { Int(x.bitPattern) }
+
   /// `gate` on a GPU.
   func gateOnGPU(_ gate: Tensor, _ up: Tensor) -> Tensor {
     let output = Tensor(uninitialized: gate.shape, gate.dtype, on: gate.device)

@@ -1,4 +1,4 @@
-// Gated activations: h = f(gate)·up with f = SiLU or GELU, and both gradients.
+// Gated activations: h = f(gate)·up with f = SiLU or GELU, or gpt-oss's clamped kind, and both gradients.
 //
 // A thread takes a vector of WIDTH elements; any grid works. Rows may be padded, each operand has its own row distance; a launcher that
 // finds everything dense passes one long row.
@@ -6,7 +6,8 @@
 // approximations (2 ulp of float32), or arithmetic would be slower than memory.
 // H200, 8192×14336 bf16, 2026-11-21, every activation: forward 167 µs (4.22 TB/s), backward 277 µs (4.24 TB/s), with h 338 µs (4.17 TB/s).
 //
-// Defines: T, WIDTH, ACTIVATION (0: SiLU, 1: GELU by tanh, 2: GELU by erf).
+// Defines: T, WIDTH, ACTIVATION (0: SiLU, 1: GELU by tanh, 2: GELU by erf, 3: g·σ(alpha·g)·(u + 1) with g cut at limit and u at ±limit; ALPHA
+// and LIMIT are their bits).
 #include "rows.cuh"
 
 #ifndef T
@@ -17,6 +18,12 @@
 #endif
 #ifndef ACTIVATION
 #define ACTIVATION 0
+#endif
+#ifndef ALPHA
+#define ALPHA 0
+#endif
+#ifndef LIMIT
+#define LIMIT 0
 #endif
 
 constexpr bool precise = sizeof(T) == 4;
@@ -38,6 +45,11 @@ __device__ __forceinline__ Active activate(float x) {
   const float twice = 1.595769122f, cubic = 0.044715f;
   const float s = sigmoid(twice * (x + cubic * x * x * x));
   return {x * s, s + x * s * (1.0f - s) * twice * (1.0f + 3.0f * cubic * x * x)};
+#elif ACTIVATION == 3
+  // A NaN fails the comparison and stays.
+  const float alpha = __int_as_float(ALPHA), limit = __int_as_float(LIMIT), g = x > limit ? limit : x;
+  const float s = sigmoid(alpha * g);
+  return {g * s, x > limit ? 0.0f : s * (1.0f + alpha * g * (1.0f - s))};
 #else
   // The normal distribution: Φ(x), and its density from the same exponential.
   const float bell = exponential(-0.5f * x * x);
@@ -51,6 +63,16 @@ __device__ __forceinline__ Active activate(float x) {
     below = x < 0.0f ? tail : 1.0f - tail;
   }
   return {x * below, below + x * 0.39894228f * bell};
+#endif
+}
+
+// What the active gate is multiplied with, and its slope.
+__device__ __forceinline__ Active passed(float u) {
+#if ACTIVATION == 3
+  const float limit = __int_as_float(LIMIT);
+  return {(u > limit ? limit : u < -limit ? -limit : u) + 1.0f, u > limit || u < -limit ? 0.0f : 1.0f};
+#else
+  return {u, 1.0f};
 #endif
 }
 
@@ -68,13 +90,13 @@ extern "C" __global__ void __launch_bounds__(256) gate_forward(T *h,           /
   for_vectors<WIDTH>(
       h, rows * columns, [=](int64 i) { return place(i, columns, h_stride); },
       [=](int64 i) {
-        return map_vectors<WIDTH, T>([](float g, float u) { return activate(g).value * u; },
+        return map_vectors<WIDTH, T>([](float g, float u) { return activate(g).value * passed(u).value; },
                                      load_vector<WIDTH>(gate + place(i, columns, gate_stride)),
                                      load_vector<WIDTH>(up + place(i, columns, up_stride)));
       });
 }
 
-// dgate = dh·up·f′(gate), dup = dh·f(gate), and h = f(gate)·up where wanted.
+// dgate = dh·up·f′(gate), dup = dh·f(gate) (of the clamped kind 0 where cut), and h where wanted.
 extern "C" __global__ void __launch_bounds__(256) gate_backward(
     T *dgate,       // [rows, columns], rows dgate_stride apart; may be gate
     T *dup,         // [rows, columns], rows dup_stride apart; may be up
@@ -95,10 +117,11 @@ extern "C" __global__ void __launch_bounds__(256) gate_backward(
 #pragma unroll
     for (int j = 0; j < WIDTH; j++) {
       const Active f = activate(to_float(g.v[j]));
-      const float slope = to_float(d.v[j]), factor = to_float(u.v[j]);
-      to_gate.v[j] = from_float<T>(slope * factor * f.slope);
-      to_up.v[j] = from_float<T>(slope * f.value);
-      product.v[j] = from_float<T>(f.value * factor);
+      const Active factor = passed(to_float(u.v[j]));
+      const float slope = to_float(d.v[j]);
+      to_gate.v[j] = from_float<T>(slope * factor.value * f.slope);
+      to_up.v[j] = from_float<T>(slope * f.value * factor.slope);
+      product.v[j] = from_float<T>(f.value * factor.value);
     }
     store_vector(dgate + place(i, columns, dgate_stride), to_gate);
     store_vector(dup + place(i, columns, dup_stride), to_up);

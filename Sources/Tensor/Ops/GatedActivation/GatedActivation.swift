@@ -1,4 +1,3 @@
-import CPlatform
 import SwiftletTensorCore
 
 /// The two definitions of GELU.
@@ -17,14 +16,22 @@ public enum GELU: String, Sendable, Codable {
 ///
 /// Saves both inputs; the output is computed again where later ops want it in backward. Backward writes the inputs' gradients over them
 /// where they are owned alone.
-public func swiGLU(_ gate: Tensor, _ up: Tensor) -> Tensor { gated(gate, up, SWIFTLET_SILU) }
+public func swiGLU(_ gate: Tensor, _ up: Tensor) -> Tensor { gated(gate, up, .silu) }
 
 /// `gelu(gate) · up`. Shapes, saves and backward as `swiGLU`.
 public func geGLU(_ gate: Tensor, _ up: Tensor, _ kind: GELU) -> Tensor {
-  gated(gate, up, kind == .tanh ? SWIFTLET_GELU_TANH : SWIFTLET_GELU_ERF)
+  gated(gate, up, .gelu(kind))
 }
 
-private func gated(_ gate: Tensor, _ up: Tensor, _ activation: swiftlet_activation) -> Tensor {
+/// `g · σ(alpha · g) · (u + 1)` with `g = min(gate, limit)` and `u` = `up` cut to ±limit (gpt-oss). Where an input is cut, its gradient is 0.
+/// Shapes, saves and backward as `swiGLU`.
+/// - Precondition: both numbers are over 0.
+public func clampedSwiGLU(_ gate: Tensor, _ up: Tensor, alpha: Float = 1.702, limit: Float = 7) -> Tensor {
+  precondition(alpha > 0 && limit > 0, "a clamped gate with alpha \(alpha), limit \(limit)")
+  return gated(gate, up, .clampedSwish(alpha: alpha, limit: limit))
+}
+
+private func gated(_ gate: Tensor, _ up: Tensor, _ activation: GateActivation) -> Tensor {
   precondition(gate.shape == up.shape && gate.dtype == up.dtype, "gate \(gate.dtype) \(gate.shape) and up \(up.dtype) \(up.shape) differ")
   let output = activation.gate(gate, up)
   guard let tape = tape(of: gate, up) else { return output }

@@ -98,7 +98,7 @@ struct GPUGatedMLP {
 
   /// The activation over some rows.
   private func gating(_ x: Tensor) -> GateOnGPU {
-    GateOnGPU(activation: activation.code, rows: x.shape.rows, columns: inner, dtype: x.dtype, device: x.gpu)
+    GateOnGPU(activation: activation, rows: x.shape.rows, columns: inner, dtype: x.dtype, device: x.gpu)
   }
 
   private func tiles(_ rows: Int) -> [Range<Int>] {

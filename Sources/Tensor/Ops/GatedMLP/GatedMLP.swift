@@ -1,4 +1,3 @@
-import CPlatform
 import SwiftletTensorCore
 
 /// An RMSNorm as a fused op takes it.
@@ -24,25 +23,21 @@ extension RMSNormOperands {
   }
 }
 
-/// The activation of a gate.
+/// How a gate and what it lets through are joined.
 public enum GateActivation: Hashable, Sendable {
+  /// `silu(gate) · up`
   case silu
+  /// `gelu(gate) · up`
   case gelu(GELU)
+  /// `g · σ(alpha · g) · (u + 1)`, the gate cut at `limit`, `up` at ±limit (gpt-oss).
+  case clampedSwish(alpha: Float, limit: Float)
 
-  /// As the kernels number it.
-  var code: swiftlet_activation {
-    switch self {
-    case .silu: SWIFTLET_SILU
-    case .gelu(.tanh): SWIFTLET_GELU_TANH
-    case .gelu(.erf): SWIFTLET_GELU_ERF
-    }
-  }
-
-  /// `activation(gate) · up`
+  /// The gate's op.
   func callAsFunction(_ gate: Tensor, _ up: Tensor) -> Tensor {
     switch self {
     case .silu: swiGLU(gate, up)
     case .gelu(let kind): geGLU(gate, up, kind)
+    case .clampedSwish(let alpha, let limit): clampedSwiGLU(gate, up, alpha: alpha, limit: limit)
     }
   }
 }

@@ -10,6 +10,7 @@ struct RouterForm {
   let normalize: Bool
   let score: RouterScore
   let scale: Float
+  let groups: RouterGroups?
 
   func scores(_ logits: Tensor) -> Tensor {
     let result = Tensor(uninitialized: [rows, experts])
@@ -38,10 +39,24 @@ struct RouterForm {
     for row in 0..<rows {
       let p = scores.pointer + row * experts
       let rank = (0..<experts).map { p[$0] + (bias?.pointer[$0] ?? 0) }
-      let order = (0..<experts).sorted { rank[$0] != rank[$1] ? rank[$0] > rank[$1] : $0 < $1 }
-      chosen.append(contentsOf: order.prefix(topK).map(Int32.init))
+      chosen.append(contentsOf: best(allowed(rank), topK) { rank[$0] }.map(Int32.init))
     }
     return chosen
+  }
+
+  /// The `count` places with the greatest numbers, at equal ones the lower place first.
+  private func best(_ places: [Int], _ count: Int, _ number: (Int) -> Float) -> ArraySlice<Int> {
+    places.sorted { number($0) != number($1) ? number($0) > number($1) : $0 < $1 }.prefix(count)
+  }
+
+  /// The experts that may be chosen: all, or those of the best groups.
+  private func allowed(_ rank: [Float]) -> [Int] {
+    guard let groups else { return Array(0..<experts) }
+    let size = experts / groups.count
+    let sums = (0..<groups.count).map { group in
+      best(Array(group * size..<(group + 1) * size), 2) { rank[$0] }.reduce(Float(0)) { $0 + rank[$1] }
+    }
+    return best(Array(0..<groups.count), groups.kept) { sums[$0] }.flatMap { $0 * size..<($0 + 1) * size }
   }
 
   func weights(_ scores: Tensor, _ chosen: [Int32]) -> Tensor {

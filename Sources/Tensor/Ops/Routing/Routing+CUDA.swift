@@ -9,10 +9,11 @@ extension RouterForm {
     let chosen = Tensor(uninitialized: [rows, topK], .int32, on: logits.device)
     let weights = Tensor(uninitialized: [rows, topK], on: logits.device)
     let bias = bias.map { $0.moved(to: logits.device, part: .workspace).cast(to: .float32, part: .workspace) }
-    kernel("Routing.cu", "route_forward", defines(logits.dtype), on: logits.gpu).launch(
+    let grouped = groups == nil ? [] : [KernelDefine("GROUPS", 1)]
+    kernel("Routing.cu", "route_forward", defines(logits.dtype) + grouped, on: logits.gpu).launch(
       grid: grid(rows, each: 4), block: (128, 1, 1), scores.address, chosen.address, weights.address, logits.address,
       bias?.address ?? .null,
-      scale, Int64(rows), Int32(experts), Int32(topK), Int32(normalize ? 1 : 0))
+      scale, Int64(rows), Int32(experts), Int32(topK), Int32(normalize ? 1 : 0), Int32(groups?.count ?? 1), Int32(groups?.kept ?? 1))
     keepAlive(bias)
     return (scores, chosen, weights)
   }

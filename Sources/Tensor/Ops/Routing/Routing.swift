@@ -46,6 +46,21 @@ public struct Routing {
 /// How router logits become scores.
 public enum RouterScore: String, Sendable, Codable { case softmax, sigmoid }
 
+/// A choice among groups of experts before that among experts (DeepSeek-V3): a group counts as much as its two best experts together.
+public struct RouterGroups: Hashable, Sendable {
+  /// Number of groups; group g has the experts `g · n / count ..< (g + 1) · n / count` of n.
+  public var count: Int
+  /// How many groups' experts may be chosen.
+  public var kept: Int
+
+  /// - Precondition: `1 ≤ kept ≤ count ≤ 64`.
+  public init(count: Int, kept: Int) {
+    precondition((1...64).contains(count) && (1...count).contains(kept), "\(kept) of \(count) groups of experts")
+    self.count = count
+    self.kept = kept
+  }
+}
+
 /// The `topK` experts of each token by score, with their weights.
 ///
 /// - Parameters:
@@ -54,15 +69,22 @@ public enum RouterScore: String, Sendable, Codable { case softmax, sigmoid }
 ///   - score: softmax over all experts, or sigmoid each.
 ///   - bias: [experts], added to the scores for the choice only (DeepSeek-V3).
 ///   - scale: a factor on the weights.
-/// - Returns: the routing; at equal scores the lower expert comes first.
+///   - groups: limits the choice to the best groups; nil for one among all.
+/// - Returns: the routing; at equal scores the lower expert (or group) comes first.
 ///
 /// Saves the scores. Backward goes through normalisation and score function; the choice has no gradient.
 public func route(
-  _ logits: Tensor, topK: Int, normalize: Bool, score: RouterScore = .softmax, bias: Tensor? = nil, scale: Float = 1
+  _ logits: Tensor, topK: Int, normalize: Bool, score: RouterScore = .softmax, bias: Tensor? = nil, scale: Float = 1,
+  groups: RouterGroups? = nil
 ) -> Routing {
   let (rows, experts) = (logits.shape.rows, logits.shape.columns)
   precondition(topK > 0 && topK <= experts, "top \(topK) of \(experts) experts")
-  let form = RouterForm(rows: rows, experts: experts, topK: topK, normalize: normalize, score: score, scale: scale)
+  if let groups {
+    precondition(
+      experts % groups.count == 0 && topK <= experts / groups.count * groups.kept,
+      "top \(topK) of \(experts) experts in \(groups.kept) of \(groups.count) groups")
+  }
+  let form = RouterForm(rows: rows, experts: experts, topK: topK, normalize: normalize, score: score, scale: scale, groups: groups)
   let scores: Tensor
   let weights: Tensor
   let choice: Tensor

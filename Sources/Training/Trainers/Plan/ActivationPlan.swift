@@ -56,6 +56,9 @@ struct ActivationPlan {
     case let attention as Attention:
       let shape = attention.shape
       return Double((2 * shape.heads + 2 * shape.keyValueHeads) * shape.headDimension + shape.heads)
+    case let attention as LatentAttention:
+      let shape = attention.shape
+      return Double(shape.heads * (2 * shape.query + 2 * shape.value + 1))
     default:
       // A norm saves its input: the stream, or all heads of queries or keys.
       guard let weight = module.parameters.first, weight.shape.rank == 1, name.contains("norm") else { return 0 }

@@ -72,7 +72,7 @@ struct SimulatedPlan {
     parts = device.memory.peakParts
     peakBytes = device.memory.peakBytes
     hostBytes = PinnedMemory.peakBytes
-    blocks = model.blockCount
+    blocks = model.layerCount
   }
 }
 

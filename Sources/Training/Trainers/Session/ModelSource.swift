@@ -73,7 +73,9 @@ struct ModelSource {
 
   /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
   func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
-    try prepared(ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement), recipe)
+    var placement = placement
+    if recipe.model.weights.format == nil, let folder { placement.codedFormats = try CheckpointReader(folder).codedFormats }
+    return try prepared(ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement), recipe)
   }
 
   /// The same model from shapes only, adapter and all.

@@ -1,8 +1,18 @@
 import SwiftletCUDA
 
+/// What a call costs the host: it depends on processor, driver and virtualisation, so it is measured (`bench --device cuda`), not checked.
+public struct HostCost: Sendable {
+  /// The call.
+  public let name: String
+  /// Median over bursts that the GPU's queue takes without waiting.
+  public let microseconds: Double
+
+  /// Measures on the GPU of that number.
+  public static func measured(on ordinal: Int) throws -> [HostCost] { try GPUCheck.costs(CUDADevice.open(ordinal)) }
+}
+
 extension GPUCheck {
-  /// What the host pays, in µs: medians of bursts that the GPU's queue takes without waiting.
-  static let costs = GPUCheck("costs") { device in
+  fileprivate static func costs(_ device: CUDADevice) throws -> [HostCost] {
     let x = GPUArray<Float>(1 << 20, on: device)
     let six = { CheckKernels.kernel("six", on: device) }
     let kernel = six()
@@ -20,12 +30,11 @@ extension GPUCheck {
     let target = BlasMatrix(x.pointer + (1 << 20), .bfloat16, stride: 256)
     let product = device.blas.error != nil ? 0 : cost(device) { device.blas.multiply(matrix, matrix, into: target, m: 128, n: 256, k: 256) }
     return [
-      CheckResult(name: "costs: finding a kernel, µs", error: lookup, tolerance: 0.5),
-      CheckResult(name: "costs: launch of 6 arguments, µs", error: launch, tolerance: 4),
-      CheckResult(name: "costs: finding and launching, µs", error: both, tolerance: 4),
-      CheckResult(name: "costs: memory taken and given back, µs", error: memory, tolerance: 3),
-      CheckResult(name: "costs: product, µs", error: product, tolerance: 15),
-    ] + (try replay(kernel, x, device)) + eventTimes(device)
+      HostCost(name: "finding a kernel", microseconds: lookup), HostCost(name: "launch of 6 arguments", microseconds: launch),
+      HostCost(name: "finding and launching", microseconds: both),
+      HostCost(name: "memory taken and given back", microseconds: memory), HostCost(name: "product", microseconds: product),
+      HostCost(name: "a kernel of a graph of 1000", microseconds: try replay(kernel, x, device)),
+    ]
   }
 
   private static func cost(_ device: CUDADevice, _ body: () -> Void) -> Double {
@@ -43,7 +52,7 @@ extension GPUCheck {
     Double(time.components.seconds) * 1e6 + Double(time.components.attoseconds) * 1e-12
   }
 
-  private static func replay(_ kernel: CUDAKernel, _ x: GPUArray<Float>, _ device: CUDADevice) throws -> [CheckResult] {
+  private static func replay(_ kernel: CUDAKernel, _ x: GPUArray<Float>, _ device: CUDADevice) throws -> Double {
     let graph = try device.capture {
       for _ in 0..<1000 {
         kernel.launch(grid: (1, 1, 1), block: (32, 1, 1), x.pointer, x.pointer, x.pointer, Int32(1), Int32(2), Float(3))
@@ -58,11 +67,11 @@ extension GPUCheck {
           device.synchronize()
         }) / 1000
     }
-    return [CheckResult(name: "costs: a kernel of a graph of 1000, µs", error: times.sorted()[2], tolerance: 2)]
+    return times.sorted()[2]
   }
 
-  // A kernel of known length, by events and by the clock.
-  private static func eventTimes(_ device: CUDADevice) -> [CheckResult] {
+  /// A kernel of known length, by events and by the clock.
+  static let eventTimes = GPUCheck("times of events") { device in
     let spin = CheckKernels.kernel("spin", on: device)
     let (start, end) = (CUDAEvent(on: device), CUDAEvent(on: device))
     func measure(_ cycles: Int64) -> (events: Double, clock: Double) {
