@@ -151,6 +151,9 @@ def peers():
     def load(folder, **rest):
         return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **rest).eval()
 
+    import transformers
+    transformers.utils.logging.disable_progress_bar()
+
     for name, folder in [("adapter", adapter), ("merged", merged), ("bnb-4bit", four)]:
         attempt(f"transformers, {name}: tokenizer", lambda n=name, f=folder: tokens(n, f))
     attempt("PEFT, adapter", lambda: compare("PEFT, adapter", PeftModel.from_pretrained(load(options.model), adapter), run, "--weights", "float32"))
@@ -168,9 +171,13 @@ def four_bit(load, compare):
     model = load(four)
     matrices = {n: m for n, m in model.named_modules() if isinstance(m, bitsandbytes.nn.Linear4bit)}
     for module in matrices.values():
-        # The codes say that they are read into bfloat16; what is compared is what they stand for.
+        # The codes say that they are read into bfloat16, and some processors compute in it; what is compared is what they stand for.
         module.weight.quant_state.dtype = torch.float32
         module.compute_dtype = torch.float32
+        module.support_avx512bf16_for_cpu = False
+    for parameter in model.parameters():
+        if parameter.dtype.is_floating_point:
+            parameter.data = parameter.data.float()
     compare(f"transformers, bnb-4bit ({len(matrices)} matrices)", model, four)
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)
     theirs, ours = load(wide, quantization_config=config).state_dict(), load_file(os.path.join(four, "model.safetensors"))

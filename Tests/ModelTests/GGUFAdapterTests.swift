@@ -65,7 +65,9 @@ import Testing
             }
             adapted += 1
             let (a, b) = (try numbers(adapter, "\(tensor.name).lora_a"), try numbers(adapter, "\(tensor.name).lora_b"))
-            let (rank, columns, rows) = (b.shape[b.shape.count - 1], a.shape[a.shape.count - 1], b.values.count / b.shape[b.shape.count - 1])
+            let (rank, columns, rows) = (
+              b.shape[b.shape.count - 1], a.shape[a.shape.count - 1], b.values.count / b.shape[b.shape.count - 1]
+            )
             #expect(a.shape.dropLast(2) == before.shape.dropLast(2) && a.shape[a.shape.count - 2] == rank)
             var largest: Float = 0
             let perExpert = before.shape[before.shape.count - 2]
@@ -103,7 +105,9 @@ import Testing
       saved.modulesToSave = ["lm_head"]
       table.targets = .names(["embed_tokens", "q_proj"])
       some.targets = .pattern(#".*experts\.[01]\.w1"#)
-      for (family, lora, word) in [("llama", dora, "DoRA"), ("llama", saved, "lm_head"), ("llama", table, "embed_tokens"), ("mixtral", some, "experts")] {
+      for (family, lora, word) in [
+        ("llama", dora, "DoRA"), ("llama", saved, "lm_head"), ("llama", table, "embed_tokens"), ("mixtral", some, "experts"),
+      ] {
         let (base, model) = try scene(family, lora, target)
         let error = #expect(throws: CheckpointError.self) {
           try ModelExport(model, base: base, text: nil).write(.adapterGGUF(), to: target + "/a.gguf")
