@@ -32,11 +32,11 @@ extension ModelExport {
         throw CheckpointError(name, "the model has no adapter to export; --format merged or gguf writes the whole model")
       }
       _ = try requireBase()
-      if case .adapterGGUF(let precision) = format { return try GGUFAdapterFile.byteCount(network, precision) }
+      if case .adapterGGUF(let precision) = format { return try GGUFAdapterFile.byteCount(network, precision, name: name) }
       return network.adapterFileParameters.reduce(0) { $0 + 4 * $1.shape.count }
     case .merged(let weights): return try ModelFile.byteCount(network, options(weights))
     case .bnb4bit(let weights): return try BitsAndBytesFile.byteCount(network, options(weights))
-    case .gguf(let type), .ollama(let type): return try GGUFModelFile.byteCount(network, type, text: tokenizerMetadata())
+    case .gguf(let type), .ollama(let type): return try GGUFModelFile.byteCount(network, type, text: tokenizerMetadata(), name: name)
     }
   }
 

@@ -41,9 +41,14 @@ extension ModelExport {
   }
 
   private func report(_ written: GGUFModelFile.Report, _ format: Format, path: String, file: String) throws -> ExportReport {
-    ExportReport(
+    var notes: [String] = []
+    if try tokenizerMetadata().isEmpty { notes.append("there is no tokenizer in the file, without which llama.cpp does not load it") }
+    if written.replaced > 0 {
+      notes.append("\(written.replaced) of \(written.tensors) tensors are stored as another type: their rows do not fill its blocks")
+    }
+    return ExportReport(
       format, path: path, tensors: written.tensors, changed: written.changed, largestTensorError: written.largestError,
-      comparison: compare(try ModelLoader.load(file)))
+      comparison: compare(try ModelLoader.load(file)), notes: notes)
   }
 
   /// The Modelfile.

@@ -29,14 +29,15 @@ public enum GGUFAdapterFile {
     }
     try writer.finish()
     return GGUFModelFile.Report(
-      tensors: plan.entries.count, changed: plan.entries.count / 2, largestError: largest, byteCount: try byteCount(model, precision))
+      tensors: plan.entries.count, changed: plan.entries.count / 2, largestError: largest,
+      byteCount: try byteCount(model, precision, name: name), replaced: 0)
   }
 
   /// Bytes of the file that `save` would write for a model, which may be made of shapes only.
   /// - Throws: for an adapter that llama.cpp has no form for.
-  public static func byteCount(_ model: CausalLM, _ precision: Precision) throws -> Int {
+  public static func byteCount(_ model: CausalLM, _ precision: Precision, name: String) throws -> Int {
     let plan = try GGUFAdapterPlan(model, precision)
-    return try GGUFWriter.byteCount(metadata: plan.metadata(""), tensors: plan.entries.map(\.plan))
+    return try GGUFWriter.byteCount(metadata: plan.metadata(name), tensors: plan.entries.map(\.plan))
   }
 
   /// Puts the numbers of a file in the place of those of the model's adapter.

@@ -17,6 +17,8 @@ public enum GGUFModelFile {
     public let largestError: Float
     /// Bytes of the file.
     public let byteCount: Int
+    /// Matrices whose rows are no whole number of the wanted type's blocks, and which another type stands for.
+    public let replaced: Int
   }
 
   /// Writes the file, whole or not at all.
@@ -41,14 +43,14 @@ public enum GGUFModelFile {
     try writer.finish()
     return Report(
       tensors: plans.count, changed: plan.changed, largestError: plan.largestError,
-      byteCount: try GGUFWriter.byteCount(metadata: metadata, tensors: plans))
+      byteCount: try GGUFWriter.byteCount(metadata: metadata, tensors: plans), replaced: plan.replaced)
   }
 
   /// Bytes of the file that `save` would write for a model, which may be made of shapes only: what is checked before a run.
   /// - Throws: as `save`, where the family or its config has no GGUF form.
-  public static func byteCount(_ model: CausalLM, _ type: GGUFExportType, text: [(String, GGUFValue)]) throws -> Int {
+  public static func byteCount(_ model: CausalLM, _ type: GGUFExportType, text: [(String, GGUFValue)], name: String) throws -> Int {
     let plan = try GGUFSavePlan(model, type, source: nil)
-    return try GGUFWriter.byteCount(metadata: plan.metadata(text: text, name: "", type), tensors: plan.entries.map(\.plan))
+    return try GGUFWriter.byteCount(metadata: plan.metadata(text: text, name: name, type), tensors: plan.entries.map(\.plan))
   }
 }
 
@@ -63,6 +65,7 @@ private final class GGUFSavePlan {
   private(set) var entries: [Entry] = []
   private(set) var changed = 0
   private(set) var largestError: Float = 0
+  private(set) var replaced = 0
   private let form: GGUFMetadata
   private let decoder: DecoderConfig
   private let base: BaseWeights
@@ -76,6 +79,9 @@ private final class GGUFSavePlan {
       layers: decoder.layers, groups: decoder.heads / decoder.keyValueHeads,
       experts: form.pairs.first { $0.0.hasSuffix(".expert_count") }?.1.int ?? 0, isTied: isTied)
     try collect(model, isTied: isTied) { type.type(of: $0, shape: $1, mix) }
+    replaced = entries.count { entry in
+      entry.plan.shape.count > 1 && entry.plan.type != type.type(of: entry.plan.name, shape: entry.plan.shape.dropLast() + [256], mix)
+    }
     for (name, values) in form.factors {
       let plan = GGUFPlan(name: name, type: .f32, shape: [values.count])
       entries.append(Entry(plan: plan, pieces: [{ Tensor(values, [values.count]) }]))
