@@ -29,7 +29,7 @@ tally = {"passed": 0, "failed": 0, "skipped": 0}
 
 def line(outcome, name, figures):
     tally[outcome] += 1
-    print(f"{outcome:8}{name:56}{figures}", flush=True)
+    print(f"{outcome:8}{name:67} {figures}", flush=True)
 
 
 def check(name, passed, figures):
@@ -75,12 +75,17 @@ os.makedirs(work)
 run = path("run")
 print(f"training {options.steps} steps on {options.model}, then exporting", file=sys.stderr)
 swiftlet("train", "Nestling/quickstart.yaml", "--set", f"model.source={options.model}", "--set", f"data.path={options.data}", "--set",
-         f"plan.steps={options.steps}", "--set", f"output={run}", "--set", "saving.every=0", "--set", "saving.export=[adapter, {merged: bfloat16}]",
+         f"plan.steps={options.steps}", "--set", f"output={run}", "--set", "saving.every=0", "--set", "saving.export=[adapter, {merged: bfloat16}, ollama]",
          "--json", "--quiet")
 adapter, merged = os.path.join(run, "export", "adapter"), os.path.join(run, "export", "merged-bfloat16")
 wide = export(run, "merged-float32", "--format", "merged", "--type", "float32")
 four = export(run, "bnb-4bit", "--format", "bnb-4bit")
 files = {t: export(run, f"{t}.gguf", "--format", "gguf", "--type", t) for t in TYPES}
+broad = {}
+if importlib.util.find_spec("safetensors") and importlib.util.find_spec("numpy"):
+    from widen import widen
+    if widen(wide, path("widened")):
+        broad = {t: export(path("widened"), f"widened-{t}.gguf", "--format", "gguf", "--type", t) for t in TYPES}
 base = export(options.model, "base-f16.gguf", "--format", "gguf", "--type", "f16")
 loras = {t: export(run, f"lora-{t}.gguf", "--format", "adapter", "--type", t) for t in ["gguf", "gguf-f16"]}
 
@@ -227,25 +232,29 @@ def llama_cpp():
         same = sum(a == b for a, b in zip(found, wanted))
         check(name, same == len(wanted), f"{same} of {len(wanted)} answers equal")
 
-    reference = perplexity(files["f16"])
-    print(f"perplexity of F16 on {len(ids)} held-out rows, by Swiftlet: {reference:.4f}", file=sys.stderr)
+    references = {label: perplexity(kinds["f16"]) for label, kinds in [("", files), ("widened, ", broad)] if kinds}
+    print(f"perplexity of F16 on {len(ids)} held-out rows, by Swiftlet: {references}", file=sys.stderr)
     wanted = greedy(files["f16"])
     bounds = {"f32": 1, "f16": 1, "bf16": 1, "q8_0": 1, "q6_k": 3, "q5_k_m": 3, "q5_k_s": 3, "q4_k_m": 3}
 
-    def one(kind):
-        llama = load(files[kind])
+    def one(label, kind, file):
+        reference, name = references[label], f"llama.cpp, {label}{kind}"
+        llama = load(file)
         same = sum(llama.tokenize(t.encode(), add_bos=False, special=True) == i for t, i in zip(texts, ids))
-        check(f"llama.cpp, {kind}: ids of a rendered chat", same == len(ids), f"{same} of {len(ids)} conversations equal")
-        theirs, ours = their_perplexity(llama), perplexity(files[kind])
+        check(f"{name}: ids of a rendered chat", same == len(ids), f"{same} of {len(ids)} conversations equal")
+        theirs, ours = their_perplexity(llama), perplexity(file)
         off, apart = 100 * (theirs / reference - 1), 100 * (theirs / ours - 1)
         bound = bounds.get(kind)
         figures = f"{theirs:.4f}, {off:+.2f} % from F16" + (f", {bound} % allowed" if bound else "") + f"; {apart:+.2f} % from ours, 2 % allowed"
-        check(f"llama.cpp, {kind}: perplexity", (bound is None or abs(off) <= bound) and abs(apart) <= 2, figures)
+        check(f"{name}: perplexity", (bound is None or abs(off) <= bound) and abs(apart) <= 2, figures)
         if kind in ["f32", "f16"]:
-            equal(f"llama.cpp, {kind}: greedy text", their_greedy(llama), greedy(files[kind]))
+            equal(f"{name}: greedy text", their_greedy(llama), greedy(file))
 
     for kind in TYPES:
-        attempt(f"llama.cpp, {kind}", lambda k=kind: one(k))
+        attempt(f"llama.cpp, {kind}", lambda k=kind: one("", k, files[k]))
+    # Narrow matrices fall back to types of smaller blocks: the same model with wider ones tries the K types.
+    for kind in broad:
+        attempt(f"llama.cpp, widened, {kind}", lambda k=kind: one("widened, ", k, broad[k]))
     for kind, file in loras.items():
         attempt(f"llama.cpp, adapter {kind}", lambda k=kind, f=file: equal(
             f"llama.cpp, adapter ({k}) on the base: the merged model's text", their_greedy(load(base, lora_path=f)), wanted))
@@ -262,7 +271,7 @@ def gguf_package():
     import numpy
     with open(os.path.join(options.model, "tokenizer_config.json"), encoding="utf-8") as file:
         template = json.load(file).get("chat_template")
-    for kind, file in {**files, **loras}.items():
+    for kind, file in {**files, **loras, **{f"widened, {kind}": file for kind, file in broad.items()}}.items():
         def one():
             reader = gguf.GGUFReader(file)
             values = {name: field.contents() for name, field in reader.fields.items()}
@@ -275,6 +284,12 @@ def gguf_package():
         attempt(f"gguf package, {kind}", one)
 
 
+with open(os.path.join(run, "run.json"), encoding="utf-8") as file:
+    exports = json.load(file)["exports"]
+for report in exports:
+    agreement, error = report["greedy_agreement"], report["max_tensor_error"]
+    check(f"swiftlet, {report['format']} at the end of the run", agreement > 0.9,
+          f"tensors {error:.1e} apart at most, KL {report['kl']:.1e}, greedy agreement {agreement:.3f}")
 if has("torch", "transformers", "peft"):
     attempt("transformers", peers)
 if has("gguf"):
