@@ -41,7 +41,7 @@ def attempt(name, body):
     try:
         body()
     except Exception as error:  # noqa: BLE001
-        line("failed", name, f"{type(error).__name__}: {str(error)[:300]}")
+        line("failed", name, f"{type(error).__name__}: {str(error)[-600:]}")
 
 
 def has(*modules):
@@ -56,7 +56,7 @@ def swiftlet(*command, rows=None):
     source = None if rows is None else "".join(json.dumps(row) + "\n" for row in rows)
     result = subprocess.run([options.swiftlet, *command], input=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
-        sys.exit(f"swiftlet {' '.join(command)} ended with {result.returncode}: {result.stderr[-2000:]}")
+        raise RuntimeError(f"swiftlet {' '.join(command)} ended with {result.returncode}: {result.stderr[-600:]}")
     return [json.loads(text) for text in result.stdout.splitlines() if text.startswith("{")]
 
 
@@ -292,6 +292,9 @@ for report in exports:
           f"tensors {error:.1e} apart at most, KL {report['kl']:.1e}, greedy agreement {agreement:.3f}")
 if has("torch", "transformers", "peft"):
     attempt("transformers", peers)
+    if importlib.util.find_spec("llama_cpp"):
+        import families
+        attempt("families", lambda: families.run(options, path("families"), swiftlet, check, attempt))
 if has("gguf"):
     attempt("gguf", gguf_package)
 if has("llama_cpp"):

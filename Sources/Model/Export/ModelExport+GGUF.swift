@@ -26,14 +26,18 @@ extension ModelExport {
     }
   }
 
-  /// Metadata of the tokenizer; none where the model has none.
+  /// Metadata of the tokenizer; where the model has none, what lets llama.cpp load it for token ids alone.
   func tokenizerMetadata() throws -> [(String, GGUFValue)] {
-    guard let text, Self.holdsTokenizer(text) else { return [] }
+    guard try hasTokenizer, let text else { return [("tokenizer.ggml.model", .string(Tokenizer.noneInGGUF))] }
     return try Tokenizer.ggufMetadata(folder: text, vocabulary: network.vocabularySize)
   }
 
-  static func holdsTokenizer(_ folder: String) -> Bool {
-    GGUFFile.isAt(folder) || ["tokenizer.json", "tokenizer.model"].contains { Files.exists(Files.join(folder, $0)) }
+  private var hasTokenizer: Bool {
+    get throws {
+      guard let text else { return false }
+      if GGUFFile.isAt(text) { return try Tokenizer.isInGGUF(text) }
+      return ["tokenizer.json", "tokenizer.model"].contains { Files.exists(Files.join(text, $0)) }
+    }
   }
 
   private func saveGGUF(_ path: String, _ type: GGUFExportType) throws -> GGUFModelFile.Report {
@@ -42,7 +46,7 @@ extension ModelExport {
 
   private func report(_ written: GGUFModelFile.Report, _ format: Format, path: String, file: String) throws -> ExportReport {
     var notes: [String] = []
-    if try tokenizerMetadata().isEmpty { notes.append("there is no tokenizer in the file, without which llama.cpp does not load it") }
+    if try !hasTokenizer { notes.append("there is no tokenizer in the file: it can be used with token ids alone") }
     if written.replaced > 0 {
       notes.append("\(written.replaced) of \(written.tensors) tensors are stored as another type: their rows do not fill its blocks")
     }
@@ -54,7 +58,7 @@ extension ModelExport {
   /// The Modelfile.
   /// - Throws: where there is no tokenizer, or the template has no form in a Modelfile.
   func modelfile() throws -> String {
-    guard let text, Self.holdsTokenizer(text) else {
+    guard try hasTokenizer, let text else {
       throw CheckpointError(text ?? name, "Ollama wants a tokenizer, and neither tokenizer.json nor tokenizer.model is there")
     }
     let tokenizer = try Tokenizer.load(folder: text)

@@ -20,10 +20,20 @@ struct GGUFTokenizer {
 }
 
 extension Tokenizer {
+  /// What llama.cpp calls the tokenizer of a model that has none.
+  public static let noneInGGUF = "no_vocab"
+
+  /// Whether a GGUF file holds a tokenizer.
+  /// - Throws: where the file cannot be read.
+  public static func isInGGUF(_ path: String) throws -> Bool {
+    guard let model = try GGUFFile(path)["tokenizer.ggml.model"] else { return false }
+    return model.string.map { ![noneInGGUF, "none"].contains($0) } ?? true
+  }
+
   /// The tokenizer of a GGUF file as the files of a folder in Hugging Face layout, by name; none where it has none.
   /// - Throws: `TokenizerError` for a kind that is not known.
   public static func files(ofGGUF path: String) throws -> [(name: String, bytes: [UInt8])] {
-    guard try GGUFFile(path)["tokenizer.ggml.model"] != nil else { return [] }
+    guard try isInGGUF(path) else { return [] }
     return (try GGUFTokenizer(path).folder.files ?? [:]).sorted { $0.key < $1.key }.map { (name: $0.key, bytes: $0.value) }
   }
 }
