@@ -10,6 +10,8 @@ import subprocess
 import sys
 import warnings
 
+import families
+
 arguments = argparse.ArgumentParser()
 arguments.add_argument("swiftlet")
 arguments.add_argument("--model", default="Nestling/model", help="a folder in Hugging Face layout, with a chat template")
@@ -169,20 +171,10 @@ def peers():
 
 
 def four_bit(load, compare):
-    import bitsandbytes
     import torch
     from safetensors.torch import load_file
     from transformers import BitsAndBytesConfig
-    model = load(four)
-    matrices = {n: m for n, m in model.named_modules() if isinstance(m, bitsandbytes.nn.Linear4bit)}
-    for module in matrices.values():
-        # The codes say that they are read into bfloat16, and some processors compute in it; what is compared is what they stand for.
-        module.weight.quant_state.dtype = torch.float32
-        module.compute_dtype = torch.float32
-        module.support_avx512bf16_for_cpu = False
-    for parameter in model.parameters():
-        if parameter.dtype.is_floating_point:
-            parameter.data = parameter.data.float()
+    model, matrices = families.four_bit(four)
     compare(f"transformers, bnb-4bit ({len(matrices)} matrices)", model, four)
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)
     theirs, ours = load(wide, quantization_config=config).state_dict(), load_file(os.path.join(four, "model.safetensors"))
@@ -293,7 +285,6 @@ for report in exports:
 if has("torch", "transformers", "peft"):
     attempt("transformers", peers)
     if importlib.util.find_spec("llama_cpp"):
-        import families
         attempt("families", lambda: families.run(options, path("families"), swiftlet, check, attempt))
 if has("gguf"):
     attempt("gguf", gguf_package)

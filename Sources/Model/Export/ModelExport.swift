@@ -99,8 +99,13 @@ public struct ModelExport {
       try ModelFile.verify(temporary, written)
       return ExportReport(
         format, path: folder, tensors: written.tensors, changed: written.changed, largestTensorError: written.largestRounding,
-        comparison: compare(try ModelLoader.load(temporary)))
+        comparison: compare(try ModelLoader.load(temporary)), notes: notes(format))
     }
+  }
+
+  private func notes(_ format: Format) -> [String] {
+    guard case .bnb4bit = format, network.modules.contains(where: { $0.path.contains(".experts.") }) else { return [] }
+    return ["transformers 4 and its kin read experts in 4 bits; transformers 5 holds them as stacks, which it does not read so"]
   }
 
   /// What a file calls the model.
