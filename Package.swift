@@ -75,6 +75,13 @@ let package = Package(
         "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
       ]),
 
+    module(
+      "Model/Export",
+      uses: [
+        "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
+        "SwiftletCheckpoints",
+      ]),
+
     // Inference: token ids in, token ids out
     module("Inference", uses: ["SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels"]),
 
@@ -85,16 +92,10 @@ let package = Package(
       "Training/Trainers",
       uses: [
         "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletDatasets", "SwiftletTensorCore", "SwiftletOps",
-        "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletTracking", "SwiftletOptimizers",
+        "SwiftletLayers", "SwiftletModels", "SwiftletCheckpoints", "SwiftletExport", "SwiftletTracking", "SwiftletOptimizers",
       ]),
 
     // Product
-    module(
-      "Product/Export",
-      uses: [
-        "SwiftletCPU", "SwiftletFormats", "SwiftletTokenizers", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
-        "SwiftletCheckpoints", "SwiftletTrainers",
-      ]),
     .target(
       name: "Swiftlet",
       dependencies: [
@@ -145,7 +146,7 @@ let package = Package(
       "TrainingTests",
       uses: [
         "SwiftletCPU", "SwiftletCUDA", "SwiftletFormats", "SwiftletTensorCore", "SwiftletOps", "SwiftletLayers", "SwiftletModels",
-        "SwiftletCheckpoints",
+        "SwiftletCheckpoints", "SwiftletExport",
         "SwiftletTracking", "SwiftletOptimizers", "SwiftletTrainers", "TestSupport",
       ]),
     tests("CLITests", uses: ["SwiftletCUDA", "SwiftletFormats", "SwiftletModels", "Swiftlet", "TestSupport"]),

@@ -83,6 +83,12 @@ import Testing
     let text = try Command.run(["generate", bare.path, "--prompt", "Hi"])
     #expect(text.code == 1)
     #expect(text.error.contains("no tokenizer"))
+    // So it is with a GGUF file, whose report says that it holds none.
+    let file = bare.work.url.appending(path: "bare.gguf").path
+    let report = try Command.rows(["export", bare.path, "--format", "gguf", "--type", "f32", "--output", file, "--json"])
+    #expect(report[0]["notes"]?.array?.first?.string?.contains("tokenizer") == true)
+    let same = try Command.run(["generate", file, "--input", "-", "--json", "--max-tokens", "2"], input: #"{"input_ids":[4,5]}"#)
+    #expect(same.output == rows.output, "\(same.error)")
   }
 
   @Test func benchSpeaksJSON() throws {

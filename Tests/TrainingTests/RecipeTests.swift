@@ -80,7 +80,7 @@ import Testing
       ("plan: {batchSize: 0}", "r.yaml:1", "plan.batchSize", ["at least 1"]),
       ("data: {layout: preference}", "r.yaml:1", "data.layout", ["not in this version yet"]),
       ("data: {hub: {name: a/b}}", "r.yaml:1", "data.hub", ["not in this version yet"]),
-      ("saving: {export: [{gguf: q4_k_m}]}", "r.yaml:1", "saving.export[0]", ["gguf is not in this version yet"]),
+      ("saving: {export: [{gguf: q9_k}]}", "r.yaml:1", "saving.export[0]", ["gguf: one of f32, f16", "found \"q9_k\""]),
       ("saving: {keep: 0}", "r.yaml:1", "saving.keep", ["at least 1"]),
       ("plan: 3", "r.yaml:1", "plan", ["keys and values"]),
       ("adapter: {lora: {rank: 1.5}}", "r.yaml:1", "adapter.lora.rank", ["whole number", "1.5"]),

@@ -3,8 +3,6 @@ import Swiftlet
 
 /// `swiftlet export`: weights for other programs.
 struct Export: ParsableCommand {
-  enum Format: String, CaseIterable, ExpressibleByArgument { case adapter, merged, gguf, ollama }
-
   static let configuration = CommandConfiguration(
     abstract: "Write a run's adapter, or the model with its adapter merged in.",
     discussion: """
@@ -13,7 +11,9 @@ struct Export: ParsableCommand {
       EXAMPLES:
         swiftlet export runs/mine --format adapter --output adapter
         swiftlet export runs/mine --format merged --type bfloat16 --output merged
+        swiftlet export runs/mine --format bnb-4bit --output four-bit
         swiftlet export runs/mine --format gguf --type q4_k_m --output mine.gguf
+        swiftlet export runs/mine --format adapter --type gguf --output adapter.gguf
       """)
 
   @Argument(help: ArgumentHelp("A run folder, or a model with an adapter.", valueName: "source"))
@@ -22,17 +22,18 @@ struct Export: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("A PEFT adapter to put on top.", valueName: "dir"))
   var adapter: String?
 
-  @Option(name: .long, help: "What to write.")
-  var format: Format
+  @Option(name: .long, help: ArgumentHelp("What to write: \(ModelExport.Format.names.joined(separator: ", ")).", valueName: "f"))
+  var format: String
 
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Merged: float32, float16 or bfloat16, by default as stored. GGUF and Ollama: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m "
-        + "(default), q4_k_s, q4_0, q3_k_m or q2_k.", valueName: "t"))
+      "Adapter: peft (default), gguf or gguf-f16. Merged: float32, float16 or bfloat16, by default as stored. 4-bit: what stays dense, "
+        + "bfloat16 or float16. GGUF and Ollama: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m (default), q4_k_s, q4_0, q3_k_m or q2_k.",
+      valueName: "t"))
   var type: String?
 
-  @Option(name: .long, help: ArgumentHelp("The folder (gguf: file) to write.", valueName: "path"))
+  @Option(name: .long, help: ArgumentHelp("The folder (of GGUF: the file) to write.", valueName: "path"))
   var output: String
 
   @OptionGroup var global: GlobalOptions
@@ -40,30 +41,13 @@ struct Export: ParsableCommand {
   func validate() throws { _ = try chosen() }
 
   private func chosen() throws -> ModelExport.Format {
-    func one<Value: RawRepresentable<String> & CaseIterable>(_: Value.Type) throws -> Value? {
-      guard let type else { return nil }
-      if let value = Value(rawValue: type.lowercased()) { return value }
-      throw ValidationError("--type \(type): one of \(Value.allCases.map(\.rawValue).joined(separator: ", ")) is wanted")
-    }
-    switch format {
-    case .adapter:
-      if type != nil { throw ValidationError("--type does not go with --format adapter: adapters are written in float32") }
-      return .adapter
-    case .merged: return .merged(try one(WeightFormat.self))
-    case .gguf: return .gguf(try one(GGUFExportType.self) ?? .q4_k_m)
-    case .ollama: return .ollama(try one(GGUFExportType.self) ?? .q4_k_m)
-    }
+    do { return try ModelExport.Format(format, type: type) } catch { throw ValidationError("--format \(error)") }
   }
 
   func run() throws {
     try global.begin()
     let model = try LanguageModel(ModelLocation.find(source, adapter: adapter))
     let report = try model.export(try chosen(), to: output)
-    if global.json { return Terminal.line(report.json) }
-    Terminal.line("\(report.path)  \(report.tensors) tensors, \(report.changed) changed by the adapter")
-    let comparison = report.comparison
-    Terminal.line(
-      "read back: tensors differ by \(report.largestTensorError) at most, logits by \(comparison.largest); the likeliest token is the same in "
-        + "\(comparison.agreeing) of \(comparison.tokens) places")
+    if global.json { Terminal.line(report.json) } else { Terminal.line(report.text) }
   }
 }

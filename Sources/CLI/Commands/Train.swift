@@ -44,7 +44,9 @@ struct Train: ParsableCommand {
     surroundings.isInterrupted = { Interrupt.isWanted }
     surroundings.resolveModel = { try ModelLocation.find($0).requireBase() }
     surroundings.sinks = [TerminalSink(quiet: global.quiet || global.json)]
-    if global.json { surroundings.sinks.append(JSONEventSink { Terminal.write($0) }) }
+    surroundings.sinks.append(
+      global.json
+        ? JSONEventSink { Terminal.write($0) } : ClosureSink { if case .exported(let text, _) = $0 { Terminal.line(text) } })
     let session = try TrainingSession(recipe, resume: resume, surroundings)
     if try session.train() == .interrupted { throw ExitCode(130) }
   }

@@ -27,10 +27,16 @@ package enum TensorFiles {
     return checksums
   }
 
-  /// Writes `name.safetensors`, or shards of at most `limit` bytes with an index.
-  static func writeShards(_ entries: [TensorEntry], to folder: String, name: String, limit: Int) throws -> [String: UInt32] {
-    let writer = try SafetensorsShardedWriter(folder: folder, stem: name, tensors: entries.map(\.plan), maxShardBytes: limit)
-    let checksums = try append(entries) { try writer.append($0) }
+  /// Writes `name.safetensors`, or shards of at most `limit` bytes with an index. Tensors of a group stay in one file.
+  /// - Parameter aligns: sorts each file as Hugging Face's library does, wide formats first.
+  static func writeShards(_ groups: [[TensorEntry]], to folder: String, name: String, limit: Int, aligns: Bool = false) throws
+    -> [String: UInt32]
+  {
+    var shards = try SafetensorsShardedWriter.shards(of: groups.map { $0.map(\.plan) }, maxShardBytes: limit, folder: folder)
+    if aligns { shards = shards.map(SafetensorsPlan.aligned) }
+    let entries = Dictionary(groups.flatMap(\.self).map { (ExactString($0.name), $0) }) { first, _ in first }
+    let writer = try SafetensorsShardedWriter(folder: folder, stem: name, shards: shards)
+    let checksums = try append(shards.flatMap(\.self).compactMap { entries[ExactString($0.name)] }) { try writer.append($0) }
     try writer.finish()
     return checksums
   }

@@ -113,6 +113,8 @@ public enum Event: Hashable, Sendable {
   case evaluation(EvaluationMetrics)
   /// A checkpoint is complete, verified and in place.
   case checkpoint(step: Int, path: String)
+  /// An export is complete, read back and in place: what it is in words, and in figures.
+  case exported(String, JSONObject)
   /// Something went wrong that does not stop the run.
   case warning(String)
   case ended(Outcome, step: Int, path: String)
@@ -125,6 +127,7 @@ public enum Event: Hashable, Sendable {
       Event.object("step", Array(metrics.json.map { ($0.key, $0.value) }) + [("total_steps", .int(metrics.totalSteps))])
     case .evaluation(let metrics): Event.object("evaluation", metrics.json.map { ($0.key, $0.value) })
     case .checkpoint(let step, let path): Event.object("checkpoint", [("step", .int(step)), ("path", .string(path))])
+    case .exported(_, let report): Event.object("exported", report.map { ($0.key, $0.value) })
     case .warning(let text): Event.object("warning", [("text", .string(text))])
     case .ended(let outcome, let step, let path):
       Event.object("ended", [("outcome", .string(outcome.name)), ("step", .int(step)), ("path", .string(path))])

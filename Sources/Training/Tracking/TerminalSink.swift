@@ -55,7 +55,8 @@ public final class TerminalSink: EventSink {
       if !live { line("step \(metrics.step)  eval loss \(Text.fixed(metrics.loss, 4))") }
     case .checkpoint(_, let path): if !live { line("saved   \(path)") }
     case .ended(let outcome, let step, let path): end(outcome, step, path)
-    case .warning: break
+    // A result: whoever owns stdout prints it.
+    case .exported, .warning: break
     }
   }
 

@@ -15,31 +15,55 @@ public final class SafetensorsShardedWriter {
 
   /// Plans the shards: tensors in their order, a new shard where the next tensor would pass `maxShardBytes` (a larger one stands alone).
   /// - Throws: `SafetensorsError` for sizes that overflow; `FileError` of the disk.
-  public init(
+  public convenience init(
     folder: String, stem: String = "model", tensors: [SafetensorsPlan], maxShardBytes: Int = 5_000_000_000,
     metadata: [(String, String)] = [("format", "pt")]
   ) throws {
+    let shards = try Self.shards(of: tensors.map { [$0] }, maxShardBytes: maxShardBytes, folder: folder)
+    try self.init(folder: folder, stem: stem, shards: shards, metadata: metadata)
+  }
+
+  /// Writes shards that are planned already.
+  /// - Throws: as above.
+  public init(folder: String, stem: String = "model", shards: [[SafetensorsPlan]], metadata: [(String, String)] = [("format", "pt")]) throws
+  {
     self.folder = folder
     self.stem = stem
     self.metadata = metadata
+    self.shards = shards.isEmpty ? [[]] : shards
+    total = try Self.byteCount(shards.flatMap(\.self), folder: folder)
+    try startShard()
+  }
+
+  /// Cuts groups of tensors that must stay in one file (a matrix's codes and scales) into shards: groups in their order, a new shard where
+  /// the next group would pass `maxShardBytes`.
+  /// - Throws: `SafetensorsError` for sizes that overflow.
+  public static func shards(of groups: [[SafetensorsPlan]], maxShardBytes: Int, folder: String) throws(SafetensorsError)
+    -> [[SafetensorsPlan]]
+  {
     var shards: [[SafetensorsPlan]] = [[]]
     var size = 0
+    for group in groups {
+      let bytes = try byteCount(group, folder: folder)
+      if size > 0, bytes > 0, size > maxShardBytes || bytes > maxShardBytes - size {
+        shards.append([])
+        size = 0
+      }
+      shards[shards.count - 1] += group
+      size += bytes
+    }
+    return shards
+  }
+
+  private static func byteCount(_ tensors: [SafetensorsPlan], folder: String) throws(SafetensorsError) -> Int {
     var total = 0
     for tensor in tensors {
       guard let bytes = tensor.dtype.byteCount(of: tensor.shape), !total.addingReportingOverflow(bytes).overflow else {
         throw SafetensorsError(file: folder, tensor: tensor.name, field: "shape", "\(tensor.shape) is too large")
       }
-      if size > 0, bytes > 0, size + bytes > maxShardBytes {
-        shards.append([])
-        size = 0
-      }
-      shards[shards.count - 1].append(tensor)
-      size += bytes
       total += bytes
     }
-    self.shards = shards
-    self.total = total
-    try startShard()
+    return total
   }
 
   private func name(_ shard: Int) -> String {

@@ -20,10 +20,20 @@ struct GGUFTokenizer {
 }
 
 extension Tokenizer {
+  /// What llama.cpp calls the tokenizer of a model that has none.
+  public static let noneInGGUF = "no_vocab"
+
+  /// Whether a GGUF file holds a tokenizer.
+  /// - Throws: where the file cannot be read.
+  public static func isInGGUF(_ path: String) throws -> Bool {
+    guard let model = try GGUFFile(path)["tokenizer.ggml.model"] else { return false }
+    return model.string.map { ![noneInGGUF, "none"].contains($0) } ?? true
+  }
+
   /// The tokenizer of a GGUF file as the files of a folder in Hugging Face layout, by name; none where it has none.
   /// - Throws: `TokenizerError` for a kind that is not known.
   public static func files(ofGGUF path: String) throws -> [(name: String, bytes: [UInt8])] {
-    guard try GGUFFile(path)["tokenizer.ggml.model"] != nil else { return [] }
+    guard try isInGGUF(path) else { return [] }
     return (try GGUFTokenizer(path).folder.files ?? [:]).sorted { $0.key < $1.key }.map { (name: $0.key, bytes: $0.value) }
   }
 }
@@ -42,11 +52,42 @@ struct GGUFVocabulary {
     }
     guard let model = file["tokenizer.ggml.model"]?.string else { throw error("model", "missing: the file holds no tokenizer") }
     guard let tokens = file["tokenizer.ggml.tokens"]?.array?.strings else { throw error("tokens", "texts in UTF-8 are wanted") }
-    let types = file["tokenizer.ggml.token_type"]?.array?.ints ?? Array(repeating: 1, count: tokens.count)
-    guard types.count == tokens.count, tokens.count <= TokenTable.idLimit else {
-      throw error("token_type", "\(tokens.count) types, one for each token, are wanted, found \(types.count)")
+    guard !tokens.isEmpty, tokens.count <= TokenTable.idLimit else {
+      throw error("tokens", "1 to \(TokenTable.idLimit) tokens are wanted, found \(tokens.count)")
     }
+    var types = Array(repeating: 1, count: tokens.count)
+    if let given = file["tokenizer.ggml.token_type"] {
+      guard let list = given.array, list.count == tokens.count, let ints = list.ints, ints.allSatisfy((0...6).contains) else {
+        throw error("token_type", "\(tokens.count) numbers from 0 to 6, one for each token, are wanted, found \(Self.kind(given))")
+      }
+      types = ints
+    }
+    try Self.checkKinds(file, tokens: tokens.count, error)
     (self.model, self.tokens, self.types) = (model, tokens, types)
+  }
+
+  private static func kind(_ value: GGUFValue) -> String {
+    value.array.map { "\($0.count) of kind \($0.kind)" } ?? "\(value.kind)"
+  }
+
+  /// Values of another kind than the key's would be passed over later; they are refused here.
+  private static func checkKinds(_ file: GGUFFile, tokens: Int, _ error: (String, String) -> TokenizerError) throws {
+    func check(_ key: String, _ wanted: String, _ isRight: (GGUFValue) -> Bool) throws {
+      guard let value = file["tokenizer.ggml." + key], !isRight(value) else { return }
+      throw error(key, "\(wanted) is wanted, found \(kind(value))")
+    }
+    for role in ["bos", "eos", "unknown", "padding", "eot"] { try check(role + "_token_id", "a whole number") { $0.int != nil } }
+    for key in ["add_bos_token", "add_eos_token", "add_space_prefix", "remove_extra_whitespaces"] {
+      try check(key, "a Boolean") { $0.bool != nil }
+    }
+    try check("pre", "text") { $0.string != nil }
+    try check("merges", "an array of texts in UTF-8") { $0.array?.strings != nil }
+    try check("scores", "an array of \(tokens) finite numbers, one for each token,") { value in
+      value.array?.doubles.map { $0.count == tokens && $0.allSatisfy(\.isFinite) } ?? false
+    }
+    if let template = file["tokenizer.chat_template"], template.string == nil {
+      throw TokenizerError(file: file.path, field: "tokenizer.chat_template", "text is wanted, found \(kind(template))")
+    }
   }
 
   func error(_ key: String, _ message: String) -> TokenizerError {

@@ -128,6 +128,11 @@ enum HeadRows {
   }
 }
 
+extension DecoderConfig {
+  /// Heads whose rows a query or key weight holds.
+  func headCount(of name: String) -> Int { name.contains(".q_proj.") ? heads : keyValueHeads }
+}
+
 extension Tensor {
   /// Calls `body` with the numbers of a float32 tensor in host memory.
   func withFloats<Result>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> Result) rethrows -> Result {

@@ -17,16 +17,20 @@ public enum GGUFModelFile {
     public let largestError: Float
     /// Bytes of the file.
     public let byteCount: Int
+    /// Matrices whose rows are no whole number of the wanted type's blocks, and which another type stands for.
+    public let replaced: Int
   }
 
   /// Writes the file, whole or not at all.
-  /// - Parameter text: metadata of the tokenizer.
+  /// - Parameters:
+  ///   - source: the folder that the model was loaded from, whose weights are the base to merge onto; nil takes the model's own.
+  ///   - text: metadata of the tokenizer.
   /// - Throws: where the family has no GGUF form, a merge changes nothing, a number is not finite, or the file cannot be written.
   @discardableResult
-  public static func save(_ model: CausalLM, _ type: GGUFExportType, text: [(String, GGUFValue)], name: String, to path: String) throws
-    -> Report
-  {
-    let plan = try GGUFSavePlan(model, type)
+  public static func save(
+    _ model: CausalLM, _ type: GGUFExportType, source: String? = nil, text: [(String, GGUFValue)], name: String, to path: String
+  ) throws -> Report {
+    let plan = try GGUFSavePlan(model, type, source: source)
     let metadata = plan.metadata(text: text, name: name, type)
     let plans = plan.entries.map(\.plan)
     let writer = try GGUFWriter(path, metadata: metadata, tensors: plans)
@@ -39,14 +43,14 @@ public enum GGUFModelFile {
     try writer.finish()
     return Report(
       tensors: plans.count, changed: plan.changed, largestError: plan.largestError,
-      byteCount: try GGUFWriter.byteCount(metadata: metadata, tensors: plans))
+      byteCount: try GGUFWriter.byteCount(metadata: metadata, tensors: plans), replaced: plan.replaced)
   }
 
   /// Bytes of the file that `save` would write for a model, which may be made of shapes only: what is checked before a run.
   /// - Throws: as `save`, where the family or its config has no GGUF form.
-  public static func byteCount(_ model: CausalLM, _ type: GGUFExportType, text: [(String, GGUFValue)]) throws -> Int {
-    let plan = try GGUFSavePlan(model, type)
-    return try GGUFWriter.byteCount(metadata: plan.metadata(text: text, name: "", type), tensors: plan.entries.map(\.plan))
+  public static func byteCount(_ model: CausalLM, _ type: GGUFExportType, text: [(String, GGUFValue)], name: String) throws -> Int {
+    let plan = try GGUFSavePlan(model, type, source: nil)
+    return try GGUFWriter.byteCount(metadata: plan.metadata(text: text, name: name, type), tensors: plan.entries.map(\.plan))
   }
 }
 
@@ -61,19 +65,23 @@ private final class GGUFSavePlan {
   private(set) var entries: [Entry] = []
   private(set) var changed = 0
   private(set) var largestError: Float = 0
+  private(set) var replaced = 0
   private let form: GGUFMetadata
   private let decoder: DecoderConfig
+  private let base: BaseWeights
 
-  init(_ model: CausalLM, _ type: GGUFExportType) throws {
+  init(_ model: CausalLM, _ type: GGUFExportType, source: String?) throws {
     form = try GGUFMetadata(model.config, model.decoder)
     decoder = model.decoder
-    // A tied pair of which one side was trained alone is no pair any more.
-    let isTied =
-      model.decoder.isTied && model.head.weight === model.embedding.weight && model.head.adapter == nil && model.embedding.adapter == nil
+    base = try BaseWeights(source)
+    let isTied = model.savesTied
     let mix = GGUFExportType.Model(
       layers: decoder.layers, groups: decoder.heads / decoder.keyValueHeads,
       experts: form.pairs.first { $0.0.hasSuffix(".expert_count") }?.1.int ?? 0, isTied: isTied)
     try collect(model, isTied: isTied) { type.type(of: $0, shape: $1, mix) }
+    replaced = entries.count { entry in
+      entry.plan.shape.count > 1 && entry.plan.type != type.type(of: entry.plan.name, shape: entry.plan.shape.dropLast() + [256], mix)
+    }
     for (name, values) in form.factors {
       let plan = GGUFPlan(name: name, type: .f32, shape: [values.count])
       entries.append(Entry(plan: plan, pieces: [{ Tensor(values, [values.count]) }]))
@@ -105,7 +113,7 @@ private final class GGUFSavePlan {
 
   /// A weight in float32, merged and in llama.cpp's order.
   private func exact(_ parameter: Parameter, _ adapter: LoRAAdapter?, _ name: String, isEmbedding: Bool) throws -> Tensor {
-    let base = parameter.hostValue
+    let base = try base.tensor(parameter)
     var weight = base.converted(to: .float32, part: .workspace)
     if let adapter {
       let merged = adapter.merged(base, isEmbedding: isEmbedding)
@@ -118,8 +126,7 @@ private final class GGUFSavePlan {
       weight.withFloats { for i in $0.indices { $0[i] += form.family.normOffset } }
     }
     if form.family.isPermuted(name) {
-      let heads = name.contains(".q_proj.") ? decoder.heads : decoder.keyValueHeads
-      weight = HeadRows.reordered(weight, heads: heads, pairwise: true)
+      weight = HeadRows.reordered(weight, heads: decoder.headCount(of: name), pairwise: true)
     }
     try Finite.check(weight, name)
     return weight

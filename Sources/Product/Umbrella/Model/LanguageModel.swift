@@ -21,6 +21,7 @@ public final class LanguageModel: @unchecked Sendable {
   /// The longest sequence that `generate` fills, in tokens.
   public let contextLength: Int
   private let configuredStops: Set<Int32>
+  private let precision: WeightPrecision
 
   /// Loads a model.
   /// - Parameters:
@@ -34,6 +35,7 @@ public final class LanguageModel: @unchecked Sendable {
   ) throws {
     self.location = location
     let base = try location.requireBase()
+    precision = weights
     network = try ModelLoader.load(base, as: weights, on: device, adapter: location.adapter)
     text = try ModelText(ifIn: location.text)
     self.contextLength = contextLength ?? network.decoder.maxPositions
@@ -54,15 +56,15 @@ public final class LanguageModel: @unchecked Sendable {
   /// Writes the adapter or the merged model with tokenizer and template, whole or not at all, reads it back, and compares the answers: on
   /// rows of the run that the weights come from, or on ids spread over the vocabulary where there is no run.
   @discardableResult
-  public func save(_ format: ModelExport.Format, to folder: String) async throws -> ModelExport.Report {
-    try export(format, to: folder)
+  public func save(_ format: ModelExport.Format, to path: String) async throws -> ModelExport.Report {
+    try export(format, to: path)
   }
 
   /// `save` for callers that do not wait.
-  public func export(_ format: ModelExport.Format, to folder: String) throws -> ModelExport.Report {
+  public func export(_ format: ModelExport.Format, to path: String) throws -> ModelExport.Report {
     let base = try location.requireBase()
     let samples = RunSamples.near(location.adapter ?? base, vocabulary: network.vocabularySize)
-    return try ModelExport(network, base: base, text: location.text, samples: samples).write(format, to: folder)
+    return try ModelExport(network, base: base, text: location.text, precision: precision, samples: samples).write(format, to: path)
   }
 
   /// Ids that end an answer: those of generation config, config, tokenizer and template.

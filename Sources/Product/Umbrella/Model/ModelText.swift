@@ -11,7 +11,7 @@ public struct ModelText: Sendable {
   /// - Throws: where the files make no sense, naming file and field.
   public init?(ifIn folder: String) throws {
     let isThere = ["tokenizer.json", "tokenizer.model"].contains { FileManager.default.fileExists(atPath: folder + "/" + $0) }
-    guard isThere || folder.hasSuffix(".gguf") else { return nil }
+    guard try folder.hasSuffix(".gguf") ? Tokenizer.isInGGUF(folder) : isThere else { return nil }
     try self.init(folder)
   }
 

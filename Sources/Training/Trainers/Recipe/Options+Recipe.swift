@@ -161,17 +161,6 @@ extension MemoryOptions: RecipeSection {
   }
 }
 
-extension ExportOption: RecipeWord {
-  package static var recipeDefault: ExportOption { .adapter }
-  package static var later: [String] { ["gguf", "bnb-4bit", "ollama"] }
-
-  /// `merged`, or with settings `{gguf: q4_k_m}`.
-  package mutating func overlay(_ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
-    guard case .map(let pairs) = node.content, let first = pairs.first else { return overlayWord(node, path, problems) }
-    overlayWord(RecipeNode(.scalar(.string(first.key)), place: node.place), path, problems)
-  }
-}
-
 extension EvaluationOptions: RecipeSection {
   package mutating func fields(_ visit: inout FieldVisitor) { visit.field("every", &every) }
 }

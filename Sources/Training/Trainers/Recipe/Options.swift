@@ -1,4 +1,5 @@
 import SwiftletCheckpoints
+import SwiftletExport
 import SwiftletLayers
 import SwiftletModels
 
@@ -166,14 +167,6 @@ public struct EvaluationOptions: Hashable, Sendable {
   public init() {}
 }
 
-/// What is written at the end besides `final`.
-public enum ExportOption: String, Hashable, Sendable, CaseIterable {
-  /// The adapter: what `final` holds.
-  case adapter
-  /// The model with its adapter merged in, in `merged`.
-  case merged
-}
-
 /// What is kept of the run.
 public struct SavingOptions: Hashable, Sendable {
   /// Steps between checkpoints; 0 for none but at an interruption and at the end.
@@ -182,8 +175,8 @@ public struct SavingOptions: Hashable, Sendable {
   public var keep = 2
   /// Format of a fully trained model's weights in `final`.
   public var weights = WeightPrecision.stored
-  /// What to export at the end.
-  public var export: [ExportOption] = []
+  /// What to export at the end, into the run's folder `export`; checked before the first step.
+  public var export: [ModelExport.Format] = []
 
   /// The defaults.
   public init() {}

@@ -1,4 +1,5 @@
 import SwiftletCPU
+import SwiftletCheckpoints
 import SwiftletFormats
 
 #if canImport(Glibc)
@@ -31,6 +32,7 @@ public final class RunFolder {
       throw RunFolderError(description: "another process is training in \(path): wait for it, stop it, or choose another output")
     }
     for name in try Files.names(in: self.path) where name.hasSuffix(".tmp") { try Files.remove(self.path + "/" + name) }
+    try AtomicFolder.removeLeftovers(in: self.path + "/" + RunExports.folderName)
   }
 
   deinit { if lock >= 0 { close(lock) } }

@@ -21,6 +21,8 @@ struct RunRecord {
   var evaluationLoss: Double?
   /// Token ids of a few rows.
   var samples: [[Int32]] = []
+  /// What was exported, each as `swiftlet export --json` tells it.
+  var exports: [JSON] = []
 
   /// The present time in UTC, ISO 8601.
   static var now: String { Date().formatted(.iso8601) }
@@ -46,6 +48,7 @@ struct RunRecord {
     if let finalLoss { object["loss"] = .number(finalLoss) }
     if let evaluationLoss { object["eval_loss"] = .number(evaluationLoss) }
     if !samples.isEmpty { object[RunSamples.key] = RunSamples.json(samples) }
+    if !exports.isEmpty { object["exports"] = .array(exports) }
     if case .failed(let reason) = outcome { object["error"] = .string(reason) }
     return .object(object)
   }

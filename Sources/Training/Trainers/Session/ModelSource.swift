@@ -119,14 +119,9 @@ extension ModelSource {
     try ModelFile.save(model, to: folder, ModelFile.Options(format: finalFormat(recipe)))
   }
 
-  private func finalFormat(_ recipe: Recipe) -> WeightFormat? {
+  func finalFormat(_ recipe: Recipe) -> WeightFormat? {
     if let chosen = recipe.saving.weights.format { return chosen }
     let stored = (try? config.string("dtype")) ?? (try? config.string("torch_dtype"))
     return stored.flatMap(WeightFormat.init(rawValue:)) ?? .float32
-  }
-
-  /// The model with its adapter merged in.
-  func saveMerged(_ model: CausalLM, _ recipe: Recipe, to folder: String) throws {
-    try ModelFile.save(model, to: folder, ModelFile.Options(format: recipe.saving.weights.format))
   }
 }

@@ -29,6 +29,7 @@ public final class TrainingSession {
   let folder: RunFolder
   let data: PreparedData
   private let source: ModelSource
+  private let exports: RunExports
   let loop: TrainingLoop
   let metrics: MetricsFile
   var record: RunRecord
@@ -56,6 +57,7 @@ public final class TrainingSession {
     let chosen = self.recipe
     try chosen.validate()
     source = try ModelSource(chosen, on: surroundings.device, resolve: surroundings.resolveModel)
+    exports = try RunExports(chosen, source, folder)
     data = try PreparedData(chosen, source, run)
     let checkpoint = resume == nil ? nil : try folder.newestGood { run.warn($0) }
     let settled = try TrainingSession.fitting(chosen, source, data, surroundings.device)
@@ -247,11 +249,9 @@ extension TrainingSession {
       try source.saveFinal(loop.model, recipe, to: target)
       try data.copyTokenizer(to: target)
     }
-    if recipe.saving.export.contains(.merged), loop.model.lora != nil {
-      try folder.publish("merged") { target in
-        try source.saveMerged(loop.model, recipe, to: target)
-        try data.copyTokenizer(to: target)
-      }
+    try exports.write(loop.model, samples: record.samples, before: { run.send(.note("export", $0)) }) { report in
+      record.exports.append(report.json)
+      run.send(.exported(report.text, report.json.object ?? JSONObject()))
     }
   }
 
@@ -275,13 +275,14 @@ extension TrainingSession {
   private func checkDisk() throws {
     guard let free = Files.freeBytes(folder.path) else { return }
     let present = min(folder.checkpointSteps.count, recipe.saving.keep + 1)
-    let wanted = checkpointBytes * (recipe.saving.every > 0 ? max(1, recipe.saving.keep + 1 - present) : 1)
+    let wanted = checkpointBytes * (recipe.saving.every > 0 ? max(1, recipe.saving.keep + 1 - present) : 1) + exports.byteCount
     guard free < wanted else { return }
     throw RunFolderError(
       description: """
         the disk of \(folder.path) is too full for this run
-        \(recipe.saving.keep) checkpoints and one being written need about \(Text.bytes(wanted)), \(Text.bytes(free)) are free
-        fix: free some space, lower saving.keep, or choose another output
+        \(recipe.saving.keep) checkpoints, one being written, and \(recipe.saving.export.count) exports need about \(Text.bytes(wanted)), \
+        \(Text.bytes(free)) are free
+        fix: free some space, lower saving.keep, export less, or choose another output
         """)
   }
 }
