@@ -72,7 +72,7 @@ extension TrainingTests {
     /// Full training of quantised weights is refused before the first step, not trapped on.
     @Test func weightsInFewBitsAreNotTrainedWhole() throws {
       let scene = try Scene()
-      let error = #expect(throws: CheckpointError.self) { try scene.run(scene.recipe("run", ["model.weights=nf4", "adapter=null"])) }
+      let error = #expect(throws: LoRAError.self) { try scene.run(scene.recipe("run", ["model.weights=nf4", "adapter=null"])) }
       #expect(error?.description.contains("model.weights") == true)
     }
 

@@ -73,7 +73,7 @@ public final class CausalLM: @unchecked Sendable {
   public func makeAllTrainable() throws {
     if let coded = parameters.first(where: { $0.quantized != nil }) {
       throw LoRAError(
-        "\(coded.name) is quantised and cannot be trained itself: put an adapter on it (adapter: {lora: …}), or load the model in 16 or 32 bits"
+        "\(coded.name) is quantised and cannot be trained itself: put an adapter on it (adapter: {lora: …}), or set model.weights to bfloat16"
       )
     }
     parameters.forEach { if !$0.isBuffer { $0.makeTrainable() } }

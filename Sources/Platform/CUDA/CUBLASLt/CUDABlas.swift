@@ -114,10 +114,10 @@ public final class CUDABlas: @unchecked Sendable {
       // What cannot be tried stays as it is.
       try? plans.withLock { plans in
         guard case .success(var plan)? = plans[shape], let trial = BlasTrial(shape, device) else { return }
-        let order = try trial.fastestFirst(plan.choices.count, beta: beta) { way, alpha, beta throws(CUDAError) in
-          try run(plan, plan.choices[way], trial.a, trial.b, trial.c, trial.c, alpha, beta)
+        let way = try trial.fastest(of: plan.choices.count, beta: beta) { way, beta throws(CUDAError) in
+          try run(plan, plan.choices[way], trial.a, trial.b, trial.c, trial.c, 1, beta)
         }
-        plan.choices = order.map { plan.choices[$0] }
+        plan.choices.swapAt(0, way)
         plans[shape] = .success(plan)
       }
     }
