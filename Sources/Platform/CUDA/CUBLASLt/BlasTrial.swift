@@ -9,7 +9,7 @@ struct BlasCandidates {
   private var all = 0.0
   private var trials = 0.0
 
-  /// Takes note of a product. A bias would hide what a trial compares.
+  /// Takes note of a product. One with a bias is left as it is: its plan holds the bias's address.
   mutating func note(_ shape: BlasShape, _ beta: Float) {
     all += shape.flops
     if shape.bias == nil, shape.cStride == shape.dStride, known.insert(shape).inserted { waiting.append((shape, beta)) }
@@ -66,7 +66,7 @@ final class BlasTrial {
     ]
   }
 
-  /// Numbers of both signs from 2⁻¹⁰ to 1, so that sums are rounded at every step; they repeat after a number of bytes that fits no row.
+  /// Numbers of both signs and many magnitudes up to 1, so that sums are rounded at every step; they repeat after a number that fits no row.
   private func fill(_ matrix: BlasMatrix, _ bytes: Int) {
     var word: UInt64 = 0x9E37_79B9_7F4A_7C15
     func number() -> Float {
@@ -97,7 +97,7 @@ final class BlasTrial {
   /// The number of the fastest way that gives the same bits as way 0. Waits for the GPU.
   /// - Parameters:
   ///   - beta: what it is timed with.
-  ///   - multiply: queues `c = alpha · a·b + beta · c` in a way.
+  ///   - multiply: queues `c = a·b + beta · c` in a way.
   func fastest(
     of count: Int, beta: Float, _ multiply: (_ way: Int, _ beta: Float) throws(CUDAError) -> Void
   ) throws(CUDAError) -> Int {
