@@ -111,13 +111,14 @@ public final class TrainingSession {
     var comparable = own
     (comparable.saving, comparable.output) = (given.saving, given.output)
     (comparable.memory.checkpoint, comparable.memory.offload) = (given.memory.checkpoint, given.memory.offload)
+    comparable.memory.budget = given.memory.budget
     let differences = given.differences(from: comparable)
     guard differences.isEmpty else {
       throw RunFolderError(
         description: """
           the recipe differs from the one that \(folder.path) was started with
           \(differences.joined(separator: "\n"))
-          fix: resume with the same recipe (only saving, output, memory.checkpoint and memory.offload may change), or start a new run
+          fix: resume with the same recipe (only saving, output, memory.checkpoint, budget and offload may change), or start a new run
           """)
     }
     given.output = folder.path
