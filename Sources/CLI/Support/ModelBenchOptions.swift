@@ -51,6 +51,7 @@ struct ModelBenchOptions: ParsableArguments {
     if !["adamW", "adamW8bit", "pagedAdamW8bit"].contains(optimizer) {
       throw ValidationError("--optimizer is \(optimizer), want adamW, adamW8bit or pagedAdamW8bit")
     }
+    if let cap, !(cap > 0 && cap < 1e6) { throw ValidationError("--cap is \(cap), want gigabytes above 0") }
     for (name, value) in [("batch", batch ?? 1), ("length", length), ("steps", steps ?? 1)] where value < 1 {
       throw ValidationError("--\(name) is \(value), want 1 or more")
     }

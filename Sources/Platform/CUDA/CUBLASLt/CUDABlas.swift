@@ -110,7 +110,10 @@ public final class CUDABlas: @unchecked Sendable {
   public func runTrials() {
     let waiting = candidates.withLock { $0.take() }
     if waiting.isEmpty || device.hasFailed || device.isCapturing { return }
-    for (shape, beta) in waiting where BlasTrial.bytes(shape) <= device.memory.peakBytes - device.memory.liveBytes {
+    let live = device.memory.liveBytes
+    // What another process has taken meanwhile must not make a trial the reason of a failed step.
+    let room = min(device.memory.peakBytes - live, device.availableMemory.free + device.reservedBytes - live)
+    for (shape, beta) in waiting where BlasTrial.bytes(shape) <= room {
       // What cannot be tried stays as it is.
       try? plans.withLock { plans in
         guard case .success(var plan)? = plans[shape], let trial = BlasTrial(shape, device) else { return }
