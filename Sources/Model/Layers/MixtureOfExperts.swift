@@ -64,7 +64,7 @@ public final class MixtureOfExperts: FeedForward {
   /// `[tokens, hidden]` to `[tokens, hidden]`.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     let routing = route(
-      router(x, context), topK: options.topK, normalize: options.normalizes, score: options.score, bias: correction?.value,
+      router(widened(x), context), topK: options.topK, normalize: options.normalizes, score: options.score, bias: correction?.value,
       scale: options.scale, groups: options.groups)
     let outputs = zip(dispatch(x, routing), experts).map { rows, expert in
       // An expert without tokens has nothing to compute, and its parameters get no gradient.

@@ -6,7 +6,7 @@ import SwiftletTensorCore
 public struct Placement: Hashable, Sendable {
   /// Where the parameters lie and passes compute.
   public var device = Device.cpu
-  /// The format of activations: float32 on the CPU; bfloat16, float16 or float32 on a GPU.
+  /// The format of activations: float32 on the CPU; bfloat16, float16 or float32 on a GPU, where routers compute in float32 all the same.
   public var computeType = DType.float32
   /// How the matrices of linear layers are coded; nil keeps them dense. Head, embedding, norms and routers always stay dense.
   public var quantization: QuantizationFormat?
@@ -34,12 +34,15 @@ public struct Placement: Hashable, Sendable {
 
   /// How the matrix of the linear layer at `path` is coded; nil for dense.
   public func quantization(of path: String) -> QuantizationFormat? {
-    switch path.split(separator: ".").last ?? "" {
-    case "lm_head": headQuantization
-    case "router", "gate": nil
-    default: quantization
-    }
+    if path.split(separator: ".").last == "lm_head" { return headQuantization }
+    return Self.isRouter(path) ? nil : quantization
   }
+
+  /// The format in which the module at `path` computes: routers in float32 everywhere, because a choice among nearly equal experts hangs on
+  /// the last bits of their scores.
+  package func computeType(of path: String) -> DType { Self.isRouter(path) ? .float32 : computeType }
+
+  private static func isRouter(_ path: String) -> Bool { ["router", "gate"].contains(path.split(separator: ".").last ?? "") }
 
   /// How the matrix `name` of the linear layer at `path` is coded once it is made. What is stored in no more bits than asked for stays.
   func quantization(of path: String, named name: String) -> QuantizationFormat? {
@@ -62,6 +65,7 @@ public struct Placement: Hashable, Sendable {
       let dense = parameter.value.device == device ? parameter.value : parameter.value.moved(to: device, part: .workspace)
       parameter.store(QuantizedMatrix(quantizing: dense, quantization, doubleQuantized: doubleQuantizes))
     }
-    parameter.move(to: device, computing: computeType)
+    let path = parameter.name.split(separator: ".").dropLast().joined(separator: ".")
+    parameter.move(to: device, computing: computeType(of: path))
   }
 }

@@ -64,7 +64,7 @@ extension CausalLM {
         name: "\(module.path).\(parameter.name.split(separator: ".").last ?? "weight")", shape: parameter.shape,
         value: parameter.isMaterialized ? parameter.hostValue.converted(to: .float32, part: .adapter) : nil)
       copy.makeTrainable()
-      copy.move(to: placement.device, computing: placement.computeType)
+      copy.move(to: placement.device, computing: placement.computeType(of: module.path))
       module.replace(parameter, with: copy)
     }
   }
@@ -79,7 +79,7 @@ extension CausalLM {
       path: module.path, weight: weight, isEmbedding: module is Embedding, rank: rank, alpha: alpha,
       scale: matcher.scale(rank: rank, alpha: alpha), dropout: lora.dropout, isDoRA: lora.useDoRA, start: start,
       placement: placement)
-    adapter.parameters.forEach { $0.move(to: placement.device, computing: placement.computeType) }
+    adapter.parameters.forEach { $0.move(to: placement.device, computing: placement.computeType(of: module.path)) }
     (module as? Linear)?.adapter = adapter
     (module as? Embedding)?.adapter = adapter
   }

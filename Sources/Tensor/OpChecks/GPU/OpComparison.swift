@@ -17,15 +17,17 @@ struct OpComparison {
   var keepsParameters = false
   /// Error allowed beside rounding, in parts of the largest number.
   var noise = 2e-6
+  /// Units of the format's precision, in parts of the largest number, that an op may be off because it rounds in between to 16 bits.
+  var roundings = 0.0
   /// The op: activations and parameters together, on the device that it is given.
   let body: ([Tensor], Device) -> [Tensor]
 
   init(
-    _ name: String, _ activations: [Tensor], parameters: [Tensor] = [], keepsParameters: Bool = false, noise: Double = 2e-6,
+    _ name: String, _ activations: [Tensor], parameters: [Tensor] = [], keepsParameters: Bool = false, noise: Double = 2e-6, roundings: Double = 0,
     _ body: @escaping ([Tensor], Device) -> [Tensor]
   ) {
     (self.name, self.activations, self.parameters, self.body) = (name, activations, parameters, body)
-    (self.keepsParameters, self.noise) = (keepsParameters, noise)
+    (self.keepsParameters, self.noise, self.roundings) = (keepsParameters, noise, roundings)
   }
 
   /// The formats that activations on a GPU have.
@@ -39,7 +41,7 @@ struct OpComparison {
       let again = results(format, on: .cuda(device.ordinal))
       try device.check()
       guard wanted.count == found.count else { return [CheckResult(name: "\(name): number of results", error: .infinity, tolerance: 0)] }
-      return zip(wanted, found).map { compare($0, $1, label: "\(name) \(format) \($0.label)") }
+      return zip(wanted, found).map { compare($0, $1, label: "\(name) \(format) \($0.label)", format) }
         + [CheckResult(name: "\(name) \(format): bits that a second run changes", error: changes(found, again), tolerance: 0)]
     }
   }
@@ -86,13 +88,14 @@ struct OpComparison {
     }[0]
   }
 
-  private func compare(_ wanted: Result, _ found: Result, label: String) -> CheckResult {
+  private func compare(_ wanted: Result, _ found: Result, label: String, _ format: DType) -> CheckResult {
     guard wanted.values.count == found.values.count else { return CheckResult(name: label + ": size", error: .infinity, tolerance: 0) }
     let largest = wanted.values.reduce(0.0) { max($0, abs(Double($1))) }
     let rounding = wanted.values.reduce(0.0) { max($0, abs(Double(OpComparison.rounded($1, to: found.format)) - Double($1))) }
     let errors = zip(wanted.values, found.values).map { abs(Double($0) - Double($1)) }
     let error = errors.contains { $0.isNaN } ? .nan : errors.max() ?? 0
-    return CheckResult(name: label, error: error, tolerance: 2 * rounding + noise * largest)
+    let between = roundings * OpComparison.unit(format)
+    return CheckResult(name: label, error: error, tolerance: 2 * rounding + (noise + between) * largest)
   }
 
   private func changes(_ first: [Result], _ second: [Result]) -> Double {
@@ -109,6 +112,15 @@ struct OpComparison {
     case .bfloat16: Tensor(values.map(BFloat16.init), tensor.shape)
     case .float16: Tensor(values.map { Float16($0) }, tensor.shape)
     default: tensor.detached
+    }
+  }
+
+  /// The largest relative error of rounding to 16 bits; 0 of float32, whose errors are `noise`.
+  private static func unit(_ format: DType) -> Double {
+    switch format {
+    case .bfloat16: 0x1p-8
+    case .float16: 0x1p-11
+    default: 0
     }
   }
 

@@ -80,6 +80,7 @@ extension GPUCheck {
       return try OpComparison("add \(shape)", [a, b]) { inputs, _ in [add(inputs[0], inputs[1])] }.run(on: device)
         + OpComparison("add to itself \(shape)", [a]) { inputs, _ in [add(inputs[0], inputs[0])] }.run(on: device)
         + OpComparison("scaled \(shape)", [a]) { inputs, _ in [scaled(inputs[0], by: -1.5)] }.run(on: device)
+        + OpComparison("widened \(shape)", [a]) { inputs, _ in [widened(inputs[0])] }.run(on: device)
         + OpComparison("scaleColumns \(shape)", [a], parameters: [factors], keepsParameters: true, noise: 1e-5) { inputs, _ in
           [scaleColumns(inputs[0], inputs[1])]
         }.run(on: device)

@@ -29,6 +29,17 @@ public func add(_ a: consuming Tensor, _ b: consuming Tensor) -> Tensor {
   }[0]
 }
 
+/// `x` in float32, on a GPU from any float format; `x` itself where it is float32. Saves nothing; the gradient is rounded to the format of `x`.
+public func widened(_ x: Tensor) -> Tensor {
+  let dtype = x.dtype
+  if dtype == .float32 { return x }
+  let output = x.cast(to: .float32)
+  guard let tape = x.trace?.tape else { return output }
+  return tape.record("widened", [x], saving: [], outputs: [output]) { context in
+    [context.take().map { $0.cast(to: dtype) }]
+  }[0]
+}
+
 /// `x · factor`, in place where `x` is given away and owned alone. Saves nothing.
 public func scaled(_ x: consuming Tensor, by factor: Float) -> Tensor {
   let trace = x.trace

@@ -6,7 +6,8 @@ import SwiftletTensorCore
 ///
 /// Adapters cost next to nothing because they ride in the large products: `[x | h]·[W | s·B]ᵀ` has rank more columns to sum over, where a
 /// product of its own would read and write the whole output once more. In backward likewise `[dy | dz]·[W ; A]`. So rows of activations are
-/// padded by the rank, and dequantisation writes the weight beside its adapter.
+/// padded by the rank, and dequantisation writes the weight beside its adapter. With dropout the way back through an adapter is a product of
+/// its own.
 ///
 /// Saves (outside of replays) the padded norm, gate, up and the down adapter's `h`. In a replay it saves `x` alone, computes the output only
 /// if someone asks, and backward computes everything else from `x`, `tileRows` tokens at a time.
@@ -29,7 +30,7 @@ struct GPUGatedMLP {
     init?(_ operands: LinearOperands, like x: Tensor) {
       guard operands.bias == nil, operands.weight.trained?.needsGradient != true else { return nil }
       if let lora = operands.lora {
-        guard lora.dropout == nil, lora.magnitude == nil, lora.rank % 8 == 0, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype else {
+        guard lora.magnitude == nil, lora.rank % 8 == 0, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype else {
           return nil
         }
       }
@@ -53,10 +54,13 @@ struct GPUGatedMLP {
       }
     }
 
-    /// Lets `body` queue products with `[W ; A]` [out + rank, in].
+    /// Rows of the matrix that `above` gives.
+    var height: Int { outputs + (lora?.dropout == nil ? rank : 0) }
+
+    /// Lets `body` queue products with `[W ; A]` [out + rank, in], with `W` alone where the adapter has dropout.
     func above(like x: Tensor, _ body: (Tensor) -> Void) {
-      guard let lora else { return weight.withDense(x.dtype, on: x.device, body) }
-      let shape: Shape = [outputs + rank, inputs]
+      guard let lora, lora.dropout == nil else { return weight.withDense(x.dtype, on: x.device, body) }
+      let shape: Shape = [height, inputs]
       weight.withNumbers(shape.count, x.dtype, on: x.device) { storage in
         weight.write(into: Tensor(storage, shape: [outputs, inputs], dtype: x.dtype))
       } _: { storage in
@@ -64,6 +68,24 @@ struct GPUGatedMLP {
         x.gpu.copy(from: lora.a.address, to: whole.rows(outputs..<outputs + rank).address, bytes: lora.a.byteCount)
         body(whole)
       }
+    }
+
+    /// Lets `body` queue products with what the adapter reads of `x`, rows from `first` on of all tokens.
+    func read(_ x: DeviceRows, rows: Int, first: Int, like: Tensor, _ body: (BlasMatrix) -> Void) {
+      guard let dropout = lora?.dropout else { return body(BlasMatrix(x.address, like.dtype.blas, stride: x.stride)) }
+      let dropped = like.fresh(rows, inputs)
+      dropout.apply(x, to: DeviceRows(dropped), like.dtype, rows: rows, columns: inputs, first: first * inputs, on: like.gpu)
+      body(dropped.matrix)
+      keepAlive(dropped)
+    }
+
+    /// `dx += drop(dz·A)` where the adapter has dropout; without, it rode in the product with `above`.
+    func addThroughAdapter(_ dz: BlasMatrix, rows: Int, first: Int, to dx: Tensor) {
+      guard let lora, let dropout = lora.dropout else { return }
+      let through = dx.fresh(rows, inputs)
+      dx.gpu.blas.multiply(dz, lora.a.matrix, into: through.matrix, m: rows, n: inputs, k: rank)
+      dropout.apply(
+        DeviceRows(through), to: DeviceRows(dx), dx.dtype, rows: rows, columns: inputs, first: first * inputs, accumulate: true, on: dx.gpu)
     }
   }
 
@@ -125,8 +147,8 @@ struct GPUGatedMLP {
       forward(plain, into: output.address)
       return output
     }
-    let kept = middle(plain)
-    finish(plain, kept, into: output.address, h: kept.h)
+    let kept = middle(plain, first: 0)
+    finish(plain, kept, into: output.address, h: kept.h, first: 0)
     return record(x, adapters, output, keeping: kept)
   }
 
@@ -144,21 +166,23 @@ struct GPUGatedMLP {
   private func forward(_ x: Tensor, into address: DevicePointer) {
     for tile in tiles(x.shape.rows) {
       let part = x.rows(tile)
-      finish(part, middle(part), into: address + tile.lowerBound * hidden * x.dtype.size, h: nil)
+      finish(
+        part, middle(part, first: tile.lowerBound), into: address + tile.lowerBound * hidden * x.dtype.size, h: nil, first: tile.lowerBound)
     }
   }
 
-  /// Norm, gate and up of some rows.
-  private func middle(_ x: Tensor) -> Kept {
+  /// Norm, gate and up of some rows, from token `first` on.
+  private func middle(_ x: Tensor, first token: Int) -> Kept {
     let (rows, blas, size) = (x.shape.rows, x.gpu.blas, x.dtype.size)
     let input = x.fresh(rows, gate.rank + hidden + up.rank, part: .activations)
-    norm.form(rows).forwardOnGPU(
-      x, norm.weight, into: DeviceRows(input.address + gate.rank * size, stride: input.shape.columns))
-    let n = input.block(first: gate.rank, columns: hidden)
+    let n = DeviceRows(input.address + gate.rank * size, stride: input.shape.columns)
+    norm.form(rows).forwardOnGPU(x, norm.weight, into: n)
     for (side, first) in [(gate, 0), (up, gate.rank + hidden)] {
       guard let lora = side.lora else { continue }
-      blas.multiply(
-        n, lora.a.transposedMatrix, into: input.block(first: first, columns: side.rank), m: rows, n: side.rank, k: hidden)
+      side.read(n, rows: rows, first: token, like: x) { read in
+        blas.multiply(
+          read, lora.a.transposedMatrix, into: input.block(first: first, columns: side.rank), m: rows, n: side.rank, k: hidden)
+      }
     }
     let g = x.fresh(rows, inner + gate.rank, part: .activations)
     let u = x.fresh(rows, inner + up.rank, part: .activations)
@@ -177,13 +201,15 @@ struct GPUGatedMLP {
   }
 
   /// `x + [a | h]·[W | s·B]ᵀ` of down with `a = f(gate)·up`.
-  private func finish(_ x: Tensor, _ kept: Kept, into address: DevicePointer, h: Tensor?) {
+  private func finish(_ x: Tensor, _ kept: Kept, into address: DevicePointer, h: Tensor?, first token: Int) {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let a = x.fresh(rows, inner + down.rank)
     gating(x).forward(gate: DeviceRows(kept.gate), up: DeviceRows(kept.up), into: DeviceRows(a))
     if let lora = down.lora {
       let tail = a.block(first: inner, columns: down.rank)
-      blas.multiply(a.block(columns: inner), lora.a.transposedMatrix, into: tail, m: rows, n: down.rank, k: inner)
+      down.read(DeviceRows(a), rows: rows, first: token, like: x) { read in
+        blas.multiply(read, lora.a.transposedMatrix, into: tail, m: rows, n: down.rank, k: inner)
+      }
       if let h { copyRows(a, first: inner, columns: down.rank, into: h.address, stride: down.rank, factor: 1) }
     }
     let y = BlasMatrix(address, x.dtype.blas, stride: hidden)
@@ -217,7 +243,9 @@ struct GPUGatedMLP {
     let dx = context.needs[0] ? (isOwn ? dy : dy.fresh(x.shape.rows, hidden, part: .activations)) : nil
     for tile in hasKept ? [0..<x.shape.rows] : tiles(x.shape.rows) {
       let part = x.rows(tile)
-      backward(dy.rows(tile), part, kept ?? middle(part), isRemade: kept == nil, sides(gradients), into: dx?.rows(tile))
+      let first = tile.lowerBound
+      backward(
+        dy.rows(tile), part, kept ?? middle(part, first: first), isRemade: kept == nil, sides(gradients), into: dx?.rows(tile), first: first)
     }
     return [dx] + gradients
   }
@@ -230,40 +258,46 @@ struct GPUGatedMLP {
     }
   }
 
-  /// One tile.
-  private func backward(_ dy: Tensor, _ x: Tensor, _ kept: Kept, isRemade: Bool, _ gradients: [SideGradients], into dx: Tensor?) {
+  /// One tile, from token `first` on.
+  private func backward(
+    _ dy: Tensor, _ x: Tensor, _ kept: Kept, isRemade: Bool, _ gradients: [SideGradients], into dx: Tensor?, first token: Int
+  ) {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let padded = withAdapterGradient(dy)
     let da = x.fresh(rows, inner)
     down.above(like: x) { weight in
-      blas.multiply(padded.matrix, weight.matrix, into: da.matrix, m: rows, n: inner, k: hidden + down.rank)
+      blas.multiply(padded.matrix, weight.matrix, into: da.matrix, m: rows, n: inner, k: down.height)
     }
+    if down.lora != nil { down.addThroughAdapter(padded.block(first: hidden, columns: down.rank), rows: rows, first: token, to: da) }
     // Afterwards the activation's output stands over its gradient, and the inputs' gradients over the inputs.
     let (g, u, d) = (DeviceRows(kept.gate), DeviceRows(kept.up), DeviceRows(da))
     gating(x).backward(gate: g, up: u, dh: d, gateGradient: g, upGradient: u, h: d)
     if let lora = down.lora {
       let h = isRemade ? x.fresh(rows, down.rank) : kept.h ?? x.fresh(rows, down.rank)
-      if isRemade || kept.h == nil {
-        blas.multiply(da.matrix, lora.a.transposedMatrix, into: h.matrix, m: rows, n: down.rank, k: inner)
+      down.read(d, rows: rows, first: token, like: x) { read in
+        if isRemade || kept.h == nil {
+          blas.multiply(read, lora.a.transposedMatrix, into: h.matrix, m: rows, n: down.rank, k: inner)
+        }
+        addOuter(padded.block(first: hidden, columns: down.rank), read, 1, rows: rows, to: gradients[2].a)
       }
       addOuter(dy.matrix, h.matrix, lora.scale, rows: rows, to: gradients[2].b)
-      addOuter(padded.block(first: hidden, columns: down.rank), da.matrix, 1, rows: rows, to: gradients[2].a)
     }
     let dn = x.fresh(rows, hidden)
-    let n = kept.input.block(first: gate.rank, columns: hidden)
+    let n = DeviceRows(kept.input.address + gate.rank * x.dtype.size, stride: kept.input.shape.columns)
     let sides = [(gate, kept.gate, 0), (up, kept.up, gate.rank + hidden)]
     for (index, (side, values, first)) in sides.enumerated() {
       if let lora = side.lora {
         let (d, dz) = (values.block(columns: inner), values.block(first: inner, columns: side.rank))
         blas.multiply(d, lora.b.matrix, into: dz, m: rows, n: side.rank, k: inner, alpha: lora.scale)
         addOuter(d, kept.input.block(first: first, columns: side.rank), lora.scale, rows: rows, to: gradients[index].b)
-        addOuter(dz, n, 1, rows: rows, to: gradients[index].a)
+        side.read(n, rows: rows, first: token, like: x) { addOuter(dz, $0, 1, rows: rows, to: gradients[index].a) }
       }
       if dx == nil { continue }
       side.above(like: x) { weight in
         blas.multiply(
-          values.matrix, weight.matrix, into: dn.matrix, m: rows, n: hidden, k: inner + side.rank, beta: index == 0 ? 0 : 1)
+          values.matrix, weight.matrix, into: dn.matrix, m: rows, n: hidden, k: side.height, beta: index == 0 ? 0 : 1)
       }
+      side.addThroughAdapter(values.block(first: inner, columns: side.rank), rows: rows, first: token, to: dn)
     }
     if let dx { norm.form(rows).inputGradientOnGPU(x, norm.weight, dn, arrived: dy, into: dx) }
   }

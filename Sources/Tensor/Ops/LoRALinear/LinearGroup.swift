@@ -22,7 +22,7 @@ struct GPULinearGroup {
   init?(_ maps: [LinearOperands], like x: Tensor) {
     var loras: [LoRAOperands] = []
     for map in maps {
-      guard let lora = map.lora, lora.dropout == nil, lora.magnitude == nil, map.bias?.needsGradient != true,
+      guard let lora = map.lora, lora.magnitude == nil, map.bias?.needsGradient != true,
         map.weight.trained?.needsGradient != true, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype, lora.rank % 8 == 0
       else { return nil }
       loras.append(lora)
@@ -46,11 +46,27 @@ struct GPULinearGroup {
     return whole
   }
 
+  /// Whether an adapter reads its own copy of `x`.
+  private var drops: Bool { loras.contains { $0.dropout != nil } }
+
+  /// `h = drop(x)·Aᵀ` of all adapters; one product where they all read `x` itself.
+  private func project(_ x: Tensor, into h: Tensor) {
+    let (rows, blas) = (x.shape.rows, x.gpu.blas)
+    guard drops else {
+      return blas.multiply(x.matrix, stacked(loras.map(\.a), like: x).transposedMatrix, into: h.matrix, m: rows, n: rank, k: inputs)
+    }
+    for (index, lora) in loras.enumerated() {
+      let read = lora.dropout?.dropped(x) ?? x
+      blas.multiply(
+        read.matrix, lora.a.transposedMatrix, into: h.block(first: starts[index], columns: lora.rank), m: rows, n: lora.rank, k: inputs)
+    }
+  }
+
   /// Computes all outputs and records the node.
   func record(_ x: Tensor) -> [Tensor] {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let h = x.fresh(rows, rank, part: .activations)
-    blas.multiply(x.matrix, stacked(loras.map(\.a), like: x).transposedMatrix, into: h.matrix, m: rows, n: rank, k: inputs)
+    project(x, into: h)
     let outputs = loras.indices.map { index -> Tensor in
       let (lora, weight) = (loras[index], weights[index])
       let y = Tensor(uninitialized: x.shape.withColumns(weight.outputs), x.dtype, on: x.device)
@@ -93,11 +109,14 @@ struct GPULinearGroup {
         k: rows, alpha: lora.scale, beta: accumulate ? 1 : 0)
       gradients[2 + 2 * index] = target
     }
-    addGradients(ofA: dz, x, &gradients, context)
+    if drops {
+      addDroppedGradients(ofA: dz, x, adapters, &gradients, &context)
+    } else {
+      addGradients(ofA: dz, x, &gradients, context)
+    }
     guard context.needs[0] else { return gradients }
     let (dx, accumulate) = context.destination(0, shape, x.dtype, on: x.device)
-    let a = stacked(loras.indices.map { adapters[2 * $0] }, like: x)
-    blas.multiply(dz.matrix, a.matrix, into: dx.matrix, m: rows, n: inputs, k: rank, beta: accumulate ? 1 : 0)
+    addThroughAdapters(dz, loras.indices.map { adapters[2 * $0] }, into: dx, accumulate: accumulate)
     for (index, dy) in dys.enumerated() {
       guard let dy else { continue }
       weights[index].withDense(x.dtype, on: x.device) { dense in
@@ -106,6 +125,36 @@ struct GPULinearGroup {
     }
     gradients[0] = dx
     return gradients
+  }
+
+  /// `dx (+)= Σ drop(dz·A)`
+  private func addThroughAdapters(_ dz: Tensor, _ matrices: [Tensor], into dx: Tensor, accumulate: Bool) {
+    let (rows, blas) = (dz.shape.rows, dz.gpu.blas)
+    guard drops else {
+      return blas.multiply(
+        dz.matrix, stacked(matrices, like: dx).matrix, into: dx.matrix, m: rows, n: inputs, k: rank, beta: accumulate ? 1 : 0)
+    }
+    for (index, lora) in loras.enumerated() {
+      let (part, adds) = (dz.block(first: starts[index], columns: lora.rank), accumulate || index > 0)
+      let through = lora.dropout.map { _ in dx.fresh(rows, inputs) }
+      blas.multiply(
+        part, matrices[index].matrix, into: (through ?? dx).matrix, m: rows, n: inputs, k: lora.rank, beta: adds && through == nil ? 1 : 0)
+      if let through { lora.dropout?.apply(through, to: dx, accumulate: adds) }
+    }
+  }
+
+  /// The gradient of each A from what its adapter read.
+  private func addDroppedGradients(
+    ofA dz: Tensor, _ x: Tensor, _ adapters: [Tensor], _ gradients: inout [Tensor?], _ context: inout BackwardContext
+  ) {
+    for (index, lora) in loras.enumerated() where context.needs[1 + 2 * index] {
+      let read = lora.dropout?.dropped(x) ?? x
+      let (target, accumulate) = context.destination(1 + 2 * index, adapters[2 * index].shape, part: .gradients, on: x.device)
+      x.gpu.blas.multiply(
+        dz.block(first: starts[index], columns: lora.rank).T, read.matrix, into: target.matrix, m: lora.rank, n: inputs, k: x.shape.rows,
+        beta: accumulate ? 1 : 0)
+      gradients[1 + 2 * index] = target
+    }
   }
 
   /// All gradients of A in one product; each parameter takes its rows.
