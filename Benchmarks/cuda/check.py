@@ -4,14 +4,19 @@
     check.py SWIFTLET FIXTURES [--device cuda] [--precision float32 bfloat16] [--only NAME ...]
 
 FIXTURES is a folder of model folders as `fixtures/models` has them. float32 must hold the tolerances of the READMEs there; bfloat16 twice the
-error that the reference has in bfloat16 itself. Needs numpy only.
+error that the reference has in bfloat16 itself (bf16.json beside this file). Needs numpy only.
 """
 import argparse, json, os, subprocess, sys, tempfile
 import numpy as np
 
-# Root mean square of the logits' error of a bfloat16 run of the reference: the last column of fixtures/models/README.md.
-REFERENCE_BF16 = {"gemma2": 0.02, "llama_gqa_llama3rope": 0.04, "mistral_swa": 0.04, "mixtral": 0.13, "phi3_longrope": 0.05,
-                  "qwen2_bias_tied": 0.05, "qwen3_moe": 0.03, "qwen3_qknorm": 0.03}
+# What the reference itself errs by in bfloat16, by model and quantity: written by Benchmarks/peers/bf16_reference.py.
+REFERENCE = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "bf16.json")))
+
+
+def reference_logits(name):
+    """One figure a model: over all its logits, because which token goes to another expert is chance."""
+    errors = [value for key, value in REFERENCE[name].items() if key.endswith("logits")]
+    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def tensors(path):
@@ -31,7 +36,7 @@ def tensors(path):
 
 class Checker:
     def __init__(self, options):
-        self.options, self.failed, self.passed = options, 0, 0
+        self.options, self.failed, self.passed, self.skipped = options, 0, 0, 0
 
     def note(self, name, value, limit):
         good = value <= limit
@@ -57,8 +62,16 @@ class Checker:
         facts = json.load(open(f"{folder}/parity.json"))
         numbers = tensors(f"{folder}/parity.safetensors")
         for precision in self.options.precision:
+            if precision == "bfloat16" and name not in REFERENCE:
+                print(f"skip {name} {precision}: the reference's own error is not known", flush=True)
+                self.skipped += 1
+                continue
+            self.squares = []
             for prefix, adapter in (("", None), ("lora.", f"{folder}/adapter")):
                 self.attempt(f"{name} {precision} {prefix}logits", lambda: self.logits(name, folder, numbers, precision, prefix, adapter))
+            if precision == "bfloat16":
+                rms = float(np.sqrt(np.mean(self.squares))) if self.squares else np.inf
+                self.note(f"{name} {precision} logits rms, all", rms, 2 * reference_logits(name))
             self.attempt(f"{name} {precision} train", lambda: self.train(name, folder, facts, numbers, precision))
         if "float32" in self.options.precision:
             self.attempt(f"{name} generate", lambda: self.generate(name, folder, facts))
@@ -87,7 +100,8 @@ class Checker:
                 if precision == "float32":
                     self.note(f"{name} {precision} {prefix}{key}logits max", np.abs(errors).max(), 2e-4)
                 else:
-                    self.note(f"{name} {precision} {prefix}{key}logits rms", np.sqrt((errors ** 2).mean()), 2 * REFERENCE_BF16.get(name, 0.05))
+                    self.squares.append((errors ** 2).mean())
+                    print(f"     {name} {precision} {prefix}{key}logits rms: {np.sqrt(self.squares[-1]):.3g}", flush=True)
 
     def train(self, name, folder, facts, numbers, precision):
         run = facts["train"]
@@ -115,14 +129,16 @@ output: {work}/run_{mode}
             losses = {mode: np.array([line["loss"] for line in found if "loss" in line]) for mode, found in lines.items()}
             norms = np.array([line["grad_norm"] for line in lines["none"] if "grad_norm" in line])
             exact = precision == "float32"
-            self.note(f"{name} {precision} train loss", np.abs(losses["none"] - run["loss"]).max(),
-                      5e-5 if exact else 3e-2)
-            self.note(f"{name} {precision} grad norm", (np.abs(norms - run["grad_norm"]) / run["grad_norm"]).max(), 1e-4 if exact else 5e-2)
+            limits = {"train loss": 5e-5, "grad norm": 1e-4, "adapter after training": 2e-5} if exact else {
+                key: 2 * value for key, value in REFERENCE[name].items()}
+            self.note(f"{name} {precision} train loss", np.abs(losses["none"] - run["loss"]).max(), limits["train loss"])
+            self.note(f"{name} {precision} grad norm", (np.abs(norms - run["grad_norm"]) / run["grad_norm"]).max(),
+                      limits["grad norm"])
             self.note(f"{name} {precision} loss with and without recomputation", np.abs(losses["none"] - losses["everyBlock"]).max(), 0)
             wanted = tensors(f"{folder}/lora_after_10_steps.safetensors")
             found = tensors(f"{work}/run_none/final/adapter_model.safetensors")
             self.note(f"{name} {precision} adapter after training", max(np.abs(found[key] - wanted[key]).max() for key in wanted),
-                      2e-5 if exact else 2e-2)
+                      limits["adapter after training"])
 
     def generate(self, name, folder, facts):
         with tempfile.TemporaryDirectory() as work:
@@ -146,7 +162,7 @@ def main():
         path = f"{checker.options.fixtures}/{folder}"
         if os.path.exists(f"{path}/parity.safetensors") and (not checker.options.only or folder in checker.options.only):
             checker.model(path)
-    print(f"{checker.passed} passed, {checker.failed} failed")
+    print(f"{checker.passed} passed, {checker.failed} failed, {checker.skipped} skipped")
     sys.exit(checker.failed > 0)
 
 

@@ -23,8 +23,10 @@ extension GPUCheck {
       return try OpComparison(
         "loraLinear \(extra)", [normal(1, [rows, inputs])], parameters: parameters, noise: 2e-5, roundings: 2
       ) { given, place in
+        // A magnitude is float32, like every vector that is trained.
         let lora = LoRAOperands(
-          a: given[1], b: given[2], scale: 0.5, dropout: extra.isDropped ? dropout : nil, magnitude: extra.hasMagnitude ? given[4] : nil)
+          a: given[1], b: given[2], scale: 0.5, dropout: extra.isDropped ? dropout : nil,
+          magnitude: extra.hasMagnitude ? widened(given[4]) : nil)
         return [loraLinear(given[0], weight.onto(place, like: given[0]), bias: given[3], lora: lora)]
       }.run(on: device)
     }

@@ -23,8 +23,8 @@ struct OpComparison {
   let body: ([Tensor], Device) -> [Tensor]
 
   init(
-    _ name: String, _ activations: [Tensor], parameters: [Tensor] = [], keepsParameters: Bool = false, noise: Double = 2e-6, roundings: Double = 0,
-    _ body: @escaping ([Tensor], Device) -> [Tensor]
+    _ name: String, _ activations: [Tensor], parameters: [Tensor] = [], keepsParameters: Bool = false, noise: Double = 2e-6,
+    roundings: Double = 0, _ body: @escaping ([Tensor], Device) -> [Tensor]
   ) {
     (self.name, self.activations, self.parameters, self.body) = (name, activations, parameters, body)
     (self.keepsParameters, self.noise, self.roundings) = (keepsParameters, noise, roundings)

@@ -245,7 +245,8 @@ struct GPUGatedMLP {
       let part = x.rows(tile)
       let first = tile.lowerBound
       backward(
-        dy.rows(tile), part, kept ?? middle(part, first: first), isRemade: kept == nil, sides(gradients), into: dx?.rows(tile), first: first)
+        dy.rows(tile), part, kept ?? middle(part, first: first), isRemade: kept == nil, sides(gradients), into: dx?.rows(tile), first: first
+      )
     }
     return [dx] + gradients
   }

@@ -15,6 +15,7 @@ struct GPUDoRA {
   private var inputs: Int { weight.shape[1] }
 
   init(weight: Tensor, lora: LoRAOperands, magnitude: Tensor) {
+    precondition(magnitude.dtype == .float32, "a DoRA magnitude is float32, not \(magnitude.dtype)")
     self.weight = weight
     self.lora = lora
     self.magnitude = magnitude
