@@ -27,15 +27,15 @@ public struct BlasMatrix: Sendable {
   public let stride: Int
   /// Whether the stored rows are the columns.
   public let transposed: Bool
+  /// What the memory belongs to: it lives until a product with the matrix is queued, and memory is given back behind that. Nil where the
+  /// caller sees to it.
+  public let owner: (any AnyObject & Sendable)?
 
   /// A matrix of `type` numbers.
-  public init(_ pointer: DevicePointer, _ type: BlasType, stride: Int, transposed: Bool = false) {
-    (self.pointer, self.type, self.stride, self.transposed) = (pointer, type, stride, transposed)
-  }
-
-  /// The same with all names.
-  public init(pointer: DevicePointer, type: BlasType, stride: Int, transposed: Bool = false) {
-    self.init(pointer, type, stride: stride, transposed: transposed)
+  public init(
+    _ pointer: DevicePointer, _ type: BlasType, stride: Int, transposed: Bool = false, owner: (any AnyObject & Sendable)? = nil
+  ) {
+    (self.pointer, self.type, self.stride, self.transposed, self.owner) = (pointer, type, stride, transposed, owner)
   }
 
   // The alignment of the address, 256 bytes at most: algorithms depend on it.

@@ -54,6 +54,7 @@ public final class CUDABlas: @unchecked Sendable {
     adding d: BlasMatrix? = nil, bias: (DevicePointer, BlasType)? = nil
   ) {
     precondition(!c.transposed && d?.transposed != true, "the result and what is added to it are stored row by row")
+    defer { withExtendedLifetime((a.owner, b.owner, c.owner, d?.owner)) {} }
     if m == 0 || n == 0 { return }
     precondition(m > 0 && n > 0 && k > 0, "a product of \(m) × \(n) × \(k)")
     let d = d ?? c

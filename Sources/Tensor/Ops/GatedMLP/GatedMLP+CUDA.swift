@@ -86,6 +86,7 @@ struct GPUGatedMLP {
       dx.gpu.blas.multiply(dz, lora.a.matrix, into: through.matrix, m: rows, n: inputs, k: rank)
       dropout.apply(
         DeviceRows(through), to: DeviceRows(dx), dx.dtype, rows: rows, columns: inputs, first: first * inputs, accumulate: true, on: dx.gpu)
+      keepAlive(through)
     }
   }
 
@@ -283,6 +284,7 @@ struct GPUGatedMLP {
       }
       addOuter(dy.matrix, h.matrix, lora.scale, rows: rows, to: gradients[2].b)
     }
+    keepAlive(da)
     let dn = x.fresh(rows, hidden)
     let n = DeviceRows(kept.input.address + gate.rank * x.dtype.size, stride: kept.input.shape.columns)
     let sides = [(gate, kept.gate, 0), (up, kept.up, gate.rank + hidden)]

@@ -19,12 +19,12 @@ extension Tensor {
   var matrix: BlasMatrix { block(columns: shape.columns) }
 
   /// The same memory read as its transpose.
-  var transposedMatrix: BlasMatrix { BlasMatrix(address, dtype.blas, stride: shape.columns, transposed: true) }
+  var transposedMatrix: BlasMatrix { BlasMatrix(address, dtype.blas, stride: shape.columns, transposed: true, owner: storage) }
 
   /// A block of the matrix from column `first` on.
   func block(first: Int = 0, columns: Int) -> BlasMatrix {
     precondition(first >= 0 && first + columns <= shape.columns, "columns \(first)..<\(first + columns) of \(shape)")
-    return BlasMatrix(address + first * dtype.size, dtype.blas, stride: shape.columns)
+    return BlasMatrix(address + first * dtype.size, dtype.blas, stride: shape.columns, owner: storage)
   }
 
   /// A matrix of this tensor's format and device.
@@ -35,7 +35,7 @@ extension Tensor {
 
 extension BlasMatrix {
   /// The same memory read as its transpose.
-  var T: BlasMatrix { BlasMatrix(pointer, type, stride: stride, transposed: !transposed) }
+  var T: BlasMatrix { BlasMatrix(pointer, type, stride: stride, transposed: !transposed, owner: owner) }
 }
 
 /// A linear map on a GPU: the operands of `Projection`, the weight as it is stored.
