@@ -1,0 +1,115 @@
+import SwiftletCheckpoints
+import SwiftletFormats
+import SwiftletModels
+
+/// Which linear layers of a 4-bit export stay in 16 bits, and why: each was put into NF4 alone, and what that does to the model's answers is set
+/// against the bytes that 16 bits cost. Divergences are mean Kullback–Leibler divergences of the next token, exact against coded, in nats.
+public struct FourBitChoice: Hashable, Sendable {
+  /// One linear layer, or all experts of a block.
+  public struct Row: Hashable, Sendable {
+    /// The path in Hugging Face files.
+    public let module: String
+    /// Bytes that the file grows by where it stays in 16 bits.
+    public let extraBytes: Int
+    /// ‖y′ − y‖² / ‖y − x‖² of its block's output y and input x, y′ with this module in NF4.
+    public let outputError: Double
+    /// Of the whole model with this module alone in NF4.
+    public let divergence: Double
+    /// Whether it stays in 16 bits.
+    public internal(set) var isKept: Bool
+    /// What 16 bits save: nats a million bytes.
+    public var savedPerMegabyte: Double { extraBytes > 0 ? divergence / Double(extraBytes) * 1e6 : 0 }
+  }
+
+  /// All that could stay in 16 bits, that which saves most for its bytes first.
+  public private(set) var rows: [Row]
+  /// Bytes of the model's tensors with all of them in NF4.
+  public let plainBytes: Int
+  /// Bytes that 16 bits may add.
+  public let budgetBytes: Int
+  /// Tokens that were measured on.
+  public let tokens: Int
+  /// On these tokens, with all of `rows` in NF4.
+  public let plainDivergence: Double
+  /// On these tokens, with what is kept in 16 bits.
+  public internal(set) var divergence = 0.0
+  /// On the tokens of the export's comparison, with all of `rows` in NF4.
+  public internal(set) var plainComparison = LogitComparison()
+
+  /// Bytes that what is kept adds.
+  public var spentBytes: Int { rows.reduce(0) { $0 + ($1.isKept ? $1.extraBytes : 0) } }
+  /// Paths of what stays in 16 bits.
+  public var kept: Set<String> { Set(rows.filter(\.isKept).map(\.module)) }
+
+  /// Keeps greedily what saves most divergence a byte until the budget is spent; what does not fit is passed over, what saves nothing stays in NF4.
+  init(rows: [Row], plainBytes: Int, budget: Double, tokens: Int, plainDivergence: Double) {
+    (self.plainBytes, self.tokens, self.plainDivergence) = (plainBytes, tokens, plainDivergence)
+    budgetBytes = Int(Double(plainBytes) * budget)
+    var left = budgetBytes
+    self.rows = rows.enumerated().sorted { a, b in
+      (b.element.savedPerMegabyte, a.offset) < (a.element.savedPerMegabyte, b.offset)
+    }.map { _, row in
+      var row = row
+      row.isKept = row.divergence > 0 && row.extraBytes > 0 && row.extraBytes <= left
+      if row.isKept { left -= row.extraBytes }
+      return row
+    }
+  }
+
+  /// One line for people.
+  /// - Parameter divergence: of the export's comparison, as written.
+  func summary(divergence: Double) -> String {
+    let share = (Double(spentBytes) / Double(max(plainBytes, 1)) * 1000).rounded() / 10
+    return
+      "\(rows.count(where: \.isKept)) of \(rows.count) modules stay in 16 bits for \(share) % more bytes: KL \(divergence) where plain NF4 has "
+      + "\(plainComparison.meanDivergence); on the \(tokens) tokens of the choice \(self.divergence) and \(plainDivergence)"
+  }
+
+  /// What `dynamic4bit.json` beside the weights and `--json` say.
+  public var json: JSON {
+    .object(
+      JSONObject([
+        ("plain_bytes", .int(plainBytes)), ("budget_bytes", .int(budgetBytes)), ("spent_bytes", .int(spentBytes)),
+        ("calibration_tokens", .int(tokens)), ("calibration_kl_plain", .number(plainDivergence)), ("calibration_kl", .number(divergence)),
+        ("kl_plain", .number(plainComparison.meanDivergence)),
+        (
+          "modules",
+          .array(
+            rows.map {
+              .object(
+                JSONObject([
+                  ("module", .string($0.module)), ("extra_bytes", .int($0.extraBytes)), ("output_error", .number($0.outputError)),
+                  ("kl", .number($0.divergence)), ("kl_per_megabyte", .number($0.savedPerMegabyte)), ("kept", .bool($0.isKept)),
+                ]))
+            })
+        ),
+      ]))
+  }
+}
+
+extension FourBitChoice {
+  /// Measures every linear layer of a model and chooses.
+  /// - Parameters:
+  ///   - rows: sequences of token ids to measure on, none empty.
+  ///   - samples: sequences of the export's comparison.
+  ///   - budget: bytes that 16 bits may add, as a share of the plain 4-bit export's.
+  init(_ network: CausalLM, _ options: ModelFile.Options, measuringOn rows: [[Int32]], samples: [[Int32]], budget: Double) throws {
+    let units = try FourBitUnit.all(BitsAndBytesFile.linears(network, options))
+    let streams = FourBitStreams(network: network, units: units)
+    let all = Set(units.indices)
+    let movements = try streams.movements(units.indices.map { [$0] } + [all], on: rows)
+    let measured = zip(units, movements).map { unit, movement in
+      Row(
+        module: unit.name, extraBytes: unit.extraBytes, outputError: movement.outputError, divergence: movement.answers.meanDivergence,
+        isKept: false)
+    }
+    let plain = movements[units.count].answers
+    self.init(
+      rows: measured, plainBytes: try BitsAndBytesFile.byteCount(network, options), budget: budget, tokens: plain.tokens,
+      plainDivergence: plain.meanDivergence)
+    let kept = kept
+    let coded = all.filter { !kept.contains(units[$0].name) }
+    divergence = try streams.movements([coded], on: rows)[0].answers.meanDivergence
+    plainComparison = try streams.movements([all], on: samples)[0].answers
+  }
+}
