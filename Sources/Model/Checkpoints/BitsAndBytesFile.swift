@@ -9,18 +9,32 @@ import SwiftletTensorCore
 /// else (head, table, norms, biases, routers, and what is kept on purpose) in 16 bits. Memory: one matrix in float32 and its codes beside the
 /// model, and 1 byte for each 4,096 coded weights.
 public enum BitsAndBytesFile {
+  /// Which matrices are coded, and how.
+  public struct Coding: Sendable {
+    /// Paths of modules whose matrices stay dense, and that `llm_int8_skip_modules` names.
+    public var kept: Set<String>
+    /// Whether the scale of a block is searched for the least squared error rather than its largest magnitude, which is what bitsandbytes takes.
+    public var searchesScales: Bool
+
+    /// As bitsandbytes codes: all, each block by its largest magnitude.
+    public init(keeping kept: Set<String> = [], searchesScales: Bool = false) {
+      self.kept = kept
+      self.searchesScales = searchesScales
+    }
+  }
+
   /// Writes the model, adapters merged in before it is coded, as a folder that is either whole or not there.
   /// - Parameters:
   ///   - options: `format` is that of what stays dense, and of what readers decode to: bfloat16 or float16; nil keeps the source's, or takes
   ///     bfloat16.
-  ///   - kept: paths of modules whose matrices stay dense, and that `llm_int8_skip_modules` names.
+  ///   - coding: which matrices are coded, and how.
   /// - Returns: what was written; `largestRounding` is that of the codes.
   /// - Throws: where a merge changes no code, a number is not finite, or a file cannot be written.
   @discardableResult
   public static func save(
-    _ model: CausalLM, to folder: String, _ options: ModelFile.Options = .init(), keeping kept: Set<String> = []
+    _ model: CausalLM, to folder: String, _ options: ModelFile.Options = .init(), _ coding: Coding = .init()
   ) throws -> ModelFile.Report {
-    let plan = try FourBitPlan(model, options, keeping: kept)
+    let plan = try FourBitPlan(model, options, coding)
     var (tensors, checksums): (Int, [String: UInt32]) = (0, [:])
     try AtomicFolder.write(folder, mayReplace: ModelFile.isModel) { temporary in
       let groups = try plan.groups()
@@ -41,8 +55,10 @@ public enum BitsAndBytesFile {
   }
 
   /// The linear layers that `save` would code, in the order of the model.
-  package static func linears(_ model: CausalLM, _ options: ModelFile.Options = .init()) throws -> [FourBitLinear] {
-    let plan = try FourBitPlan(model, options)
+  package static func linears(
+    _ model: CausalLM, _ options: ModelFile.Options = .init(), _ coding: Coding = .init()
+  ) throws -> [FourBitLinear] {
+    let plan = try FourBitPlan(model, options, coding)
     return plan.base.weights.compactMap { weight in
       guard weight.isInner, let linear = weight.module as? Linear else { return nil }
       return FourBitLinear(linear: linear, plan: plan, weight: weight)

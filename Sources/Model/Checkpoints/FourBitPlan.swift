@@ -26,13 +26,12 @@ final class FourBitPlan {
   let base: SavePlan
   /// What codes are decoded to, and what stays dense.
   private let dtype: DType
-  private let kept: Set<String>
+  private let coding: BitsAndBytesFile.Coding
   // The parts of a matrix stand apart in a file, each kind together: what was coded last is used for all of one kind.
   private var coded: (name: String, matrix: QuantizedMatrix)?
 
-  /// - Parameter kept: paths of modules whose matrices stay dense.
-  init(_ model: CausalLM, _ options: ModelFile.Options, keeping kept: Set<String> = []) throws {
-    self.kept = kept
+  init(_ model: CausalLM, _ options: ModelFile.Options, _ coding: BitsAndBytesFile.Coding = .init()) throws {
+    self.coding = coding
     var options = options
     let stored = try BaseWeights(options.source).storedFormat ?? model.parameters.first { $0.shape.rank > 1 }?.dtype
     options.format = options.format ?? (stored == .float16 ? .float16 : .bfloat16)
@@ -54,7 +53,7 @@ final class FourBitPlan {
   }
 
   private func isKept(_ weight: SavePlan.Weight) -> Bool {
-    kept.contains(weight.module.path) || kept.contains { weight.module.path.hasPrefix($0 + ".") }
+    coding.kept.contains(weight.module.path) || coding.kept.contains { weight.module.path.hasPrefix($0 + ".") }
   }
 
   /// Bytes of a weight that stays dense.
@@ -99,7 +98,11 @@ final class FourBitPlan {
     if weight.adapter == nil, let kept = weight.parameter.quantized?.moved(to: .cpu), isOurs(kept) { return kept }
     let exact = try base.exact(weight)
     try Finite.check(exact, weight.name)
-    return QuantizedMatrix(quantizing: exact, .nf4)
+    return coded(exact)
+  }
+
+  private func coded(_ exact: Tensor) -> QuantizedMatrix {
+    coding.searchesScales ? QuantizedMatrix(searchingScales: exact) : QuantizedMatrix(quantizing: exact, .nf4)
   }
 
   private func isOurs(_ matrix: QuantizedMatrix) -> Bool {
@@ -110,7 +113,7 @@ final class FourBitPlan {
   private func note(_ matrix: QuantizedMatrix, _ weight: SavePlan.Weight) throws {
     base.largestRounding = max(base.largestRounding, matrix.dequantized().largestDifference(from: try base.exact(weight)))
     guard weight.adapter != nil else { return }
-    let before = QuantizedMatrix(quantizing: try base.source.tensor(weight.parameter), .nf4)
+    let before = coded(try base.source.tensor(weight.parameter))
     if zip(before.tensors, matrix.tensors).contains(where: { $0.checksum != $1.checksum }) { base.changed += 1 }
   }
 
@@ -133,7 +136,7 @@ final class FourBitPlan {
       ("_load_in_4bit", .bool(true)), ("_load_in_8bit", .bool(false)), ("bnb_4bit_compute_dtype", .string(text)),
       ("bnb_4bit_quant_storage", .string("uint8")), ("bnb_4bit_quant_type", .string("nf4")), ("bnb_4bit_use_double_quant", .bool(true)),
       ("llm_int8_enable_fp32_cpu_offload", .bool(false)), ("llm_int8_has_fp16_weight", .bool(false)),
-      ("llm_int8_skip_modules", .array((["lm_head"] + routers.sorted() + kept.sorted()).map { .string($0) })),
+      ("llm_int8_skip_modules", .array((["lm_head"] + routers.sorted() + coding.kept.sorted()).map { .string($0) })),
       ("llm_int8_threshold", .number(6)),
       ("load_in_4bit", .bool(true)), ("load_in_8bit", .bool(false)), ("quant_method", .string("bitsandbytes")),
     ]

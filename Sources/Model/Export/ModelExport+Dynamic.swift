@@ -11,7 +11,7 @@ extension ModelExport {
   func writeDynamic(_ folder: String, _ format: Format, _ options: ModelFile.Options, _ budget: Double) throws -> ExportReport {
     let choice = try FourBitChoice(network, options, measuringOn: calibrationRows(), samples: samples, budget: budget)
     return try writeModel(folder, format, choice: choice) { temporary in
-      let report = try BitsAndBytesFile.save(network, to: temporary, options, keeping: choice.kept)
+      let report = try BitsAndBytesFile.save(network, to: temporary, options, choice.coding)
       try AtomicFile.write(Files.join(temporary, Self.choiceName), bytes: (choice.json.serialized(indent: 2) + "\n").utf8)
       return report
     }

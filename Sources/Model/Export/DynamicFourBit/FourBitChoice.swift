@@ -17,29 +17,31 @@ public struct FourBitChoice: Hashable, Sendable {
     public let divergence: Double
     /// Whether it stays in 16 bits.
     public internal(set) var isKept: Bool
-    /// What 16 bits save: nats a million bytes.
-    public var savedPerMegabyte: Double { extraBytes > 0 ? divergence / Double(extraBytes) * 1e6 : 0 }
+    /// What 16 bits save: nats a million bytes. A small matrix may cost nothing, as its codes need as many bytes for what describes them.
+    public var savedPerMegabyte: Double { divergence / Double(max(extraBytes, 1)) * 1e6 }
   }
 
   /// All that could stay in 16 bits, that which saves most for its bytes first.
   public private(set) var rows: [Row]
-  /// Bytes of the model's tensors with all of them in NF4.
+  /// Bytes of the model's tensors with all of them in NF4 as bitsandbytes codes it.
   public let plainBytes: Int
   /// Bytes that 16 bits may add.
   public let budgetBytes: Int
   /// Tokens that were measured on.
   public let tokens: Int
-  /// On these tokens, with all of `rows` in NF4.
+  /// On these tokens, with all of `rows` in NF4 as bitsandbytes codes it.
   public let plainDivergence: Double
-  /// On these tokens, with what is kept in 16 bits.
+  /// On these tokens, with what is kept in 16 bits and the rest as it is written.
   public internal(set) var divergence = 0.0
-  /// On the tokens of the export's comparison, with all of `rows` in NF4.
+  /// On the tokens of the export's comparison, with all of `rows` in NF4 as bitsandbytes codes it.
   public internal(set) var plainComparison = LogitComparison()
 
   /// Bytes that what is kept adds.
   public var spentBytes: Int { rows.reduce(0) { $0 + ($1.isKept ? $1.extraBytes : 0) } }
   /// Paths of what stays in 16 bits.
   public var kept: Set<String> { Set(rows.filter(\.isKept).map(\.module)) }
+  /// How the rest is coded: with scales that are searched.
+  var coding: BitsAndBytesFile.Coding { BitsAndBytesFile.Coding(keeping: kept, searchesScales: true) }
 
   /// Keeps greedily what saves most divergence a byte until the budget is spent; what does not fit is passed over, what saves nothing stays in NF4.
   init(rows: [Row], plainBytes: Int, budget: Double, tokens: Int, plainDivergence: Double) {
@@ -50,7 +52,7 @@ public struct FourBitChoice: Hashable, Sendable {
       (b.element.savedPerMegabyte, a.offset) < (a.element.savedPerMegabyte, b.offset)
     }.map { _, row in
       var row = row
-      row.isKept = row.divergence > 0 && row.extraBytes > 0 && row.extraBytes <= left
+      row.isKept = row.extraBytes <= 0 || (row.divergence > 0 && row.extraBytes <= left)
       if row.isKept { left -= row.extraBytes }
       return row
     }
@@ -94,22 +96,25 @@ extension FourBitChoice {
   ///   - samples: sequences of the export's comparison.
   ///   - budget: bytes that 16 bits may add, as a share of the plain 4-bit export's.
   init(_ network: CausalLM, _ options: ModelFile.Options, measuringOn rows: [[Int32]], samples: [[Int32]], budget: Double) throws {
-    let units = try FourBitUnit.all(BitsAndBytesFile.linears(network, options))
-    let streams = FourBitStreams(network: network, units: units)
+    func streams(_ coding: BitsAndBytesFile.Coding) throws -> FourBitStreams {
+      FourBitStreams(network: network, units: try FourBitUnit.all(BitsAndBytesFile.linears(network, options, coding)))
+    }
+    let (plain, searched) = (try streams(.init()), try streams(.init(searchesScales: true)))
+    let units = searched.units
     let all = Set(units.indices)
-    let movements = try streams.movements(units.indices.map { [$0] } + [all], on: rows)
+    let movements = try searched.movements(units.indices.map { [$0] }, on: rows)
     let measured = zip(units, movements).map { unit, movement in
       Row(
         module: unit.name, extraBytes: unit.extraBytes, outputError: movement.outputError, divergence: movement.answers.meanDivergence,
         isKept: false)
     }
-    let plain = movements[units.count].answers
+    let before = try plain.movements([all], on: rows)[0].answers
     self.init(
-      rows: measured, plainBytes: try BitsAndBytesFile.byteCount(network, options), budget: budget, tokens: plain.tokens,
-      plainDivergence: plain.meanDivergence)
+      rows: measured, plainBytes: try BitsAndBytesFile.byteCount(network, options), budget: budget, tokens: before.tokens,
+      plainDivergence: before.meanDivergence)
     let kept = kept
     let coded = all.filter { !kept.contains(units[$0].name) }
-    divergence = try streams.movements([coded], on: rows)[0].answers.meanDivergence
-    plainComparison = try streams.movements([all], on: samples)[0].answers
+    divergence = try searched.movements([coded], on: rows)[0].answers.meanDivergence
+    plainComparison = try plain.movements([all], on: samples)[0].answers
   }
 }
