@@ -27,7 +27,8 @@ import Testing
       let choice = try #require(report.choice)
       #expect(choice.divergence < 0.5 * choice.plainDivergence, "\(choice.divergence) of \(choice.plainDivergence)")
       #expect(report.comparison.meanDivergence < 0.5 * plain.comparison.meanDivergence, "\(report.text)")
-      // What the plain export answers is foretold without writing it.
+      // What either answers is foretold without writing it.
+      #expect(abs(choice.comparison.meanDivergence - report.comparison.meanDivergence) < 1e-4)
       #expect(abs(choice.plainComparison.meanDivergence - plain.comparison.meanDivergence) < 1e-4)
       let (bytes, plainBytes) = (try size(target + "/dynamic"), try size(target + "/plain"))
       #expect(Double(bytes) < 1.1 * Double(plainBytes) && bytes - plainBytes > choice.spentBytes / 2)
@@ -43,7 +44,11 @@ import Testing
     let dense = loaded.linears.filter { $0.value.weight.quantized == nil && $0.key != "lm_head" }.map(\.key)
     #expect(Set(dense) == choice.kept && !dense.isEmpty)
     let skipped = try Fixtures.json(folder + "/config.json")["quantization_config"]?["llm_int8_skip_modules"]
-    #expect(skipped == .array((["lm_head"] + choice.kept.sorted()).map { .string($0) }))
+    let names = choice.kept.union(choice.rows.filter(\.isKept).map(\.group))
+    #expect(skipped == .array((["lm_head"] + names.sorted()).map { .string($0) }))
+    // q, k and v stay in 16 bits together, under the name that vLLM knows them by.
+    #expect(names.contains("model.layers.0.self_attn.qkv_proj"))
+    for row in choice.rows { #expect(choice.rows.allSatisfy { $0.group != row.group || $0.isKept == row.isKept }, "\(row.group)") }
     let table = try Fixtures.json(folder + "/dynamic4bit.json")
     #expect(table == choice.json && table["modules"]?.array?.count == 42)
     // What saves most for its bytes comes first.
@@ -74,6 +79,11 @@ import Testing
       let report = try export.write(.dynamic4bit(.float16, budget: 0.3), to: target + "/d")
       #expect(report.changed == 6 && report.choice?.kept.isEmpty == false)
       #expect(!adapters.isEmpty && model.modules.compactMap { ($0 as? Linear)?.adapter.map(ObjectIdentifier.init) } == adapters)
+      // What is in 4 bits already has nothing to choose from.
+      try export.write(.bnb4bit(.float16), to: target + "/four")
+      let again = ModelExport(try ModelLoader.load(target + "/four"), base: target + "/four", text: nil)
+      let repeated = try again.write(.dynamic4bit(.float16), to: target + "/again")
+      #expect(repeated.notes.first?.contains("already") == true && repeated.choice?.plainDivergence == 0, "\(repeated.notes)")
       // Of everything in 16 bits, the answers are the merged model's.
       let exact = try export.write(.dynamic4bit(.float16, budget: 10), to: target + "/e")
       #expect(exact.comparison.meanDivergence < 1e-5, "\(exact.text)")

@@ -51,7 +51,7 @@ public struct ExportReport: Hashable, Sendable {
       read back: tensors differ by \(largestTensorError) at most, logits by \(comparison.largest) (KL \(comparison.meanDivergence)); \
       the likeliest token is the same in \(comparison.agreeing) of \(comparison.tokens) places
       """
-    return lines + (choice.map { "\n\($0.summary(divergence: comparison.meanDivergence))" } ?? "") + notes.map { "\nnote: \($0)" }.joined()
+    return lines + (choice.map { "\n\($0.summary)" } ?? "") + notes.map { "\nnote: \($0)" }.joined()
   }
 }
 

@@ -107,13 +107,18 @@ public struct ModelExport {
       try ModelFile.verify(temporary, written)
       return ExportReport(
         format, path: folder, tensors: written.tensors, changed: written.changed, largestTensorError: written.largestRounding,
-        comparison: compare(try ModelLoader.load(temporary)), notes: notes(format), choice: choice)
+        comparison: compare(try ModelLoader.load(temporary)), notes: notes(format, choice), choice: choice)
     }
   }
 
-  private func notes(_ format: Format) -> [String] {
-    guard format.isFourBit, network.modules.contains(where: { $0.path.contains(".experts.") }) else { return [] }
-    return ["transformers 4 and its kin read experts in 4 bits; transformers 5 holds them as stacks, which it does not read so"]
+  private func notes(_ format: Format, _ choice: FourBitChoice?) -> [String] {
+    var notes: [String] = []
+    if let choice, choice.plainDivergence == 0 {
+      notes.append(
+        "4 bits change no answer: are the source's weights in 4 bits already? What they were before is not in it; export from that")
+    }
+    guard format.isFourBit, network.modules.contains(where: { $0.path.contains(".experts.") }) else { return notes }
+    return notes + ["transformers 4 and its kin read experts in 4 bits; transformers 5 holds them as stacks, which it does not read so"]
   }
 
   /// What a file calls the model.

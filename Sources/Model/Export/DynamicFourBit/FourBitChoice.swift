@@ -9,6 +9,8 @@ public struct FourBitChoice: Hashable, Sendable {
   public struct Row: Hashable, Sendable {
     /// The path in Hugging Face files.
     public let module: String
+    /// What stays in 16 bits together has the same: vLLM makes one layer of q, k and v, and of gate and up. Otherwise `module`.
+    public let group: String
     /// Bytes that the file grows by where it stays in 16 bits.
     public let extraBytes: Int
     /// ‖y′ − y‖² / ‖y − x‖² of its block's output y and input x, y′ with this module in NF4.
@@ -33,6 +35,8 @@ public struct FourBitChoice: Hashable, Sendable {
   public let plainDivergence: Double
   /// On these tokens, with what is kept in 16 bits and the rest as it is written.
   public internal(set) var divergence = 0.0
+  /// On the tokens of the export's comparison, with what is kept in 16 bits and the rest as it is written.
+  public internal(set) var comparison = LogitComparison()
   /// On the tokens of the export's comparison, with all of `rows` in NF4 as bitsandbytes codes it.
   public internal(set) var plainComparison = LogitComparison()
 
@@ -40,31 +44,55 @@ public struct FourBitChoice: Hashable, Sendable {
   public var spentBytes: Int { rows.reduce(0) { $0 + ($1.isKept ? $1.extraBytes : 0) } }
   /// Paths of what stays in 16 bits.
   public var kept: Set<String> { Set(rows.filter(\.isKept).map(\.module)) }
-  /// How the rest is coded: with scales that are searched.
-  var coding: BitsAndBytesFile.Coding { BitsAndBytesFile.Coding(keeping: kept, searchesScales: true) }
+  /// How the rest is coded: with scales that are searched. Programs that skip layers by other names find these, too.
+  var coding: BitsAndBytesFile.Coding {
+    BitsAndBytesFile.Coding(keeping: kept.union(rows.filter(\.isKept).map(\.group)), searchesScales: true)
+  }
 
-  /// Keeps greedily what saves most divergence a byte until the budget is spent; what does not fit is passed over, what saves nothing stays in NF4.
+  /// Keeps greedily the group that saves most divergence a byte until the budget is spent; what does not fit is passed over, what saves nothing
+  /// stays in NF4. Divergences of layers add up, as their errors know nothing of each other.
   init(rows: [Row], plainBytes: Int, budget: Double, tokens: Int, plainDivergence: Double) {
     (self.plainBytes, self.tokens, self.plainDivergence) = (plainBytes, tokens, plainDivergence)
     budgetBytes = Int(Double(plainBytes) * budget)
-    var left = budgetBytes
-    self.rows = rows.enumerated().sorted { a, b in
-      (b.element.savedPerMegabyte, a.offset) < (a.element.savedPerMegabyte, b.offset)
-    }.map { _, row in
+    let kept = Self.keptGroups(rows, budgetBytes)
+    self.rows = Self.sorted(rows).map { row in
       var row = row
-      row.isKept = row.extraBytes <= 0 || (row.divergence > 0 && row.extraBytes <= left)
-      if row.isKept { left -= row.extraBytes }
+      row.isKept = kept.contains(row.group)
       return row
     }
   }
 
+  private static func keptGroups(_ rows: [Row], _ budget: Int) -> Set<String> {
+    var places: [String: Int] = [:]
+    var groups: [Row] = []
+    for row in rows {
+      if let place = places[row.group] {
+        groups[place] = groups[place].joined(with: row)
+      } else {
+        places[row.group] = groups.count
+        groups.append(row)
+      }
+    }
+    var (kept, left): (Set<String>, Int) = ([], budget)
+    for group in sorted(groups) where group.extraBytes <= 0 || (group.divergence > 0 && group.extraBytes <= left) {
+      kept.insert(group.group)
+      left -= group.extraBytes
+    }
+    return kept
+  }
+
+  private static func sorted(_ rows: [Row]) -> [Row] {
+    rows.enumerated().sorted { a, b in
+      (b.element.savedPerMegabyte, a.offset) < (a.element.savedPerMegabyte, b.offset)
+    }.map(\.element)
+  }
+
   /// One line for people.
-  /// - Parameter divergence: of the export's comparison, as written.
-  func summary(divergence: Double) -> String {
+  var summary: String {
     let share = (Double(spentBytes) / Double(max(plainBytes, 1)) * 1000).rounded() / 10
     return
-      "\(rows.count(where: \.isKept)) of \(rows.count) modules stay in 16 bits for \(share) % more bytes: KL \(divergence) where plain NF4 has "
-      + "\(plainComparison.meanDivergence); on the \(tokens) tokens of the choice \(self.divergence) and \(plainDivergence)"
+      "\(rows.count(where: \.isKept)) of \(rows.count) modules stay in 16 bits for \(share) % more bytes: KL \(comparison.meanDivergence) where plain NF4 has "
+      + "\(plainComparison.meanDivergence); on the \(tokens) tokens of the choice \(divergence) and \(plainDivergence)"
   }
 
   /// What `dynamic4bit.json` beside the weights and `--json` say.
@@ -73,19 +101,29 @@ public struct FourBitChoice: Hashable, Sendable {
       JSONObject([
         ("plain_bytes", .int(plainBytes)), ("budget_bytes", .int(budgetBytes)), ("spent_bytes", .int(spentBytes)),
         ("calibration_tokens", .int(tokens)), ("calibration_kl_plain", .number(plainDivergence)), ("calibration_kl", .number(divergence)),
-        ("kl_plain", .number(plainComparison.meanDivergence)),
+        ("kl", .number(comparison.meanDivergence)), ("kl_plain", .number(plainComparison.meanDivergence)),
         (
           "modules",
           .array(
             rows.map {
               .object(
                 JSONObject([
-                  ("module", .string($0.module)), ("extra_bytes", .int($0.extraBytes)), ("output_error", .number($0.outputError)),
+                  ("module", .string($0.module)), ("group", .string($0.group)), ("extra_bytes", .int($0.extraBytes)),
+                  ("output_error", .number($0.outputError)),
                   ("kl", .number($0.divergence)), ("kl_per_megabyte", .number($0.savedPerMegabyte)), ("kept", .bool($0.isKept)),
                 ]))
             })
         ),
       ]))
+  }
+}
+
+extension FourBitChoice.Row {
+  /// Both together, under the first one's names.
+  fileprivate func joined(with other: Self) -> Self {
+    Self(
+      module: module, group: group, extraBytes: extraBytes + other.extraBytes, outputError: outputError + other.outputError,
+      divergence: divergence + other.divergence, isKept: isKept)
   }
 }
 
@@ -105,7 +143,8 @@ extension FourBitChoice {
     let movements = try searched.movements(units.indices.map { [$0] }, on: rows)
     let measured = zip(units, movements).map { unit, movement in
       Row(
-        module: unit.name, extraBytes: unit.extraBytes, outputError: movement.outputError, divergence: movement.answers.meanDivergence,
+        module: unit.name, group: unit.group, extraBytes: unit.extraBytes, outputError: movement.outputError,
+        divergence: movement.answers.meanDivergence,
         isKept: false)
     }
     let before = try plain.movements([all], on: rows)[0].answers
@@ -115,6 +154,7 @@ extension FourBitChoice {
     let kept = kept
     let coded = all.filter { !kept.contains(units[$0].name) }
     divergence = try searched.movements([coded], on: rows)[0].answers.meanDivergence
+    comparison = try searched.movements([coded], on: samples)[0].answers
     plainComparison = try plain.movements([all], on: samples)[0].answers
   }
 }

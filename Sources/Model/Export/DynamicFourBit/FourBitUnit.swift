@@ -1,11 +1,13 @@
 import SwiftletCheckpoints
 
-/// Linear layers that are coded together or stay in 16 bits together: one alone, or all experts of a block, which stand in files as one part.
+/// What is measured by itself: a linear layer, or all experts of a block, which stand in files as one part.
 struct FourBitUnit {
   /// The path in Hugging Face files that holds them and nothing else.
   let name: String
   /// The block that they belong to.
   let block: Int
+  /// The path of the one layer that vLLM makes of this and its neighbours, so that they stay in 16 bits together; `name` for none.
+  let group: String
   private(set) var linears: [FourBitLinear]
 
   /// Bytes that the file grows by where they stay in 16 bits.
@@ -27,9 +29,16 @@ struct FourBitUnit {
         units[place].linears.append(linear)
       } else {
         places[name] = units.count
-        units.append(FourBitUnit(name: name, block: block, linears: [linear]))
+        units.append(FourBitUnit(name: name, block: block, group: group(of: name), linears: [linear]))
       }
     }
     return units
+  }
+
+  private static func group(of name: String) -> String {
+    let fused = ["q_proj": "qkv_proj", "k_proj": "qkv_proj", "v_proj": "qkv_proj", "gate_proj": "gate_up_proj", "up_proj": "gate_up_proj"]
+    var words = name.split(separator: ".").map(String.init)
+    guard let last = words.popLast(), let whole = fused[last] else { return name }
+    return (words + [whole]).joined(separator: ".")
   }
 }
