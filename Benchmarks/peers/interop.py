@@ -82,6 +82,7 @@ swiftlet("train", "Nestling/quickstart.yaml", "--set", f"model.source={options.m
 adapter, merged = os.path.join(run, "export", "adapter"), os.path.join(run, "export", "merged-bfloat16")
 wide = export(run, "merged-float32", "--format", "merged", "--type", "float32")
 four = export(run, "bnb-4bit", "--format", "bnb-4bit")
+dynamic = export(run, "dynamic4bit", "--format", "dynamic4bit")
 files = {t: export(run, f"{t}.gguf", "--format", "gguf", "--type", t) for t in TYPES}
 broad = {}
 if importlib.util.find_spec("safetensors") and importlib.util.find_spec("numpy"):
@@ -161,13 +162,14 @@ def peers():
     import transformers
     transformers.utils.logging.disable_progress_bar()
 
-    for name, folder in [("adapter", adapter), ("merged", merged), ("bnb-4bit", four)]:
+    for name, folder in [("adapter", adapter), ("merged", merged), ("bnb-4bit", four), ("dynamic4bit", dynamic)]:
         attempt(f"transformers, {name}: tokenizer", lambda n=name, f=folder: tokens(n, f))
     attempt("PEFT, adapter", lambda: compare("PEFT, adapter", PeftModel.from_pretrained(load(options.model), adapter), run, "--weights", "float32"))
     attempt("transformers, merged", lambda: compare("transformers, merged bfloat16", load(merged), merged))
     attempt("transformers, merged", lambda: compare("transformers, merged float32", load(wide), wide))
     if has("bitsandbytes"):
         attempt("transformers + bitsandbytes", lambda: four_bit(load, compare))
+        attempt("transformers + bitsandbytes, dynamic", lambda: dynamic_four_bit(answers, compare))
 
 
 def four_bit(load, compare):
@@ -183,6 +185,33 @@ def four_bit(load, compare):
     different = sum(int((a.flatten() != b.flatten()).sum()) for a, b in pairs)
     total = sum(a.numel() for a, _ in pairs)
     check("bitsandbytes codes the merged model itself", different <= total // 10_000, f"{different} of {total} bytes and scales are others")
+
+
+def dynamic_four_bit(answers, compare):
+    import numpy
+    import torch
+    from transformers import AutoModelForCausalLM
+    model, matrices = families.four_bit(dynamic)
+    with open(os.path.join(dynamic, "dynamic4bit.json"), encoding="utf-8") as file:
+        table = json.load(file)
+    kept = {m["module"] for m in table["modules"] if m["kept"]}
+    linears = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"}
+    check("transformers, dynamic4bit: modules in 16 bits", kept and linears - set(matrices) == kept, f"{len(kept)} of {len(linears)}, as the table says")
+    compare(f"transformers, dynamic4bit ({len(matrices)} matrices)", model, dynamic)
+
+    def distributions(model):
+        return [torch.tensor(row).double().log_softmax(-1).numpy() for row in answers(model)]
+
+    exact = distributions(AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32).eval())
+
+    def divergence(model):
+        return float(numpy.mean(numpy.concatenate([(numpy.exp(p) * (p - q)).sum(-1) for p, q in zip(exact, distributions(model))])))
+
+    found, plain = divergence(model), divergence(families.four_bit(four)[0])
+    sizes = [os.path.getsize(os.path.join(folder, "model.safetensors")) for folder in (dynamic, four)]
+    more = 100 * (sizes[0] / sizes[1] - 1)
+    check("transformers, dynamic4bit: KL to the merged model, bytes", found <= plain / 2 and more <= 10,
+          f"{found:.4f}, at most half of plain NF4's {plain:.4f} wanted; {more:+.1f} % bytes")
 
 
 def llama_cpp():

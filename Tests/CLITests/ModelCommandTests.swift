@@ -91,6 +91,21 @@ import Testing
     #expect(same.output == rows.output, "\(same.error)")
   }
 
+  @Test func whatStaysIn16BitsIsATable() throws {
+    let rows = model.work.url.appending(path: "rows.jsonl").path
+    try Data(#"{"text":"Hi there"}"#.utf8).write(to: URL(filePath: rows))
+    let common = ["export", model.path, "--format", "dynamic4bit", "--budget", "0.2", "--calibration", rows]
+    let report = try Command.rows(common + ["--output", model.work.url.appending(path: "a").path, "--json"])[0]
+    let modules = report["dynamic"]?["modules"]?.array ?? []
+    #expect(!modules.isEmpty && report["dynamic"]?["calibration_tokens"]?.int ?? 0 > 0)
+    let text = try Command.run(common + ["--output", model.work.url.appending(path: "b").path])
+    #expect(text.code == 0 && text.output.hasPrefix("module"), "\(text.error)")
+    for module in modules { #expect(text.output.contains(module["module"]?.string ?? "?")) }
+    try Data(#"{"input_ids":[]}"#.utf8).write(to: URL(filePath: rows))
+    let empty = try Command.run(common + ["--output", model.work.url.appending(path: "c").path])
+    #expect(empty.code == 1 && empty.error.contains("nothing to measure on"), "\(empty.error)")
+  }
+
   @Test func benchSpeaksJSON() throws {
     let config = model.path + "/config.json"
     let train = try Command.rows(["bench", "--train", config, "--batch", "1", "--length", "8", "--steps", "1", "--json"])

@@ -10,7 +10,9 @@ import Testing
       ["generate", "m", "--prompt", "a", "--top-p", "2"],
       ["score", "m"], ["doctor", "--no-such-flag"], ["doctor", "--device", "tpu"], ["export", "m", "--format", "nope", "--output", "o"],
       ["export", "m", "--format", "adapter", "--type", "float16", "--output", "o"], ["template", "--input", "-"], ["bench", "no-such-op"],
-      ["train"], ["generate", "m", "--prompt", "a", "--max-tokens", "-1"], ["generate", "m", "--prompt", "a", "--weights", "float7"],
+      ["train"], ["generate", "m", "--prompt", "a", "--max-tokens", "-1"],
+      ["export", "m", "--format", "gguf", "--budget", "0.1", "--output", "o"],
+      ["generate", "m", "--prompt", "a", "--weights", "float7"],
     ]
     for arguments in wrong {
       let result = try Command.run(arguments)

@@ -23,8 +23,8 @@ import Testing
       let bare = try ModelRegistry.shapes(config: model.config)
       try bare.add(try #require(model.lora))
       for format: ModelExport.Format in [
-        .adapter, .adapterGGUF(.f32), .adapterGGUF(.f16), .merged(), .merged(.float32), .bnb4bit(), .gguf(.f16), .gguf(.q4_k_m),
-        .gguf(.q2_k),
+        .adapter, .adapterGGUF(.f32), .adapterGGUF(.f16), .merged(), .merged(.float32), .bnb4bit(), .dynamic4bit(),
+        .gguf(.f16), .gguf(.q4_k_m), .gguf(.q2_k),
       ] {
         let path = "\(target)/\(format.fileName)"
         func export(_ network: CausalLM) -> ModelExport { ModelExport(network, base: Fixtures.tinyLlama, text: nil) }

@@ -32,9 +32,10 @@ extension TrainingTests {
 
     @Test func everyFormat() throws {
       let (scene, source) = try scene()
-      let all = "saving.export=[adapter, {adapter: gguf}, {merged: float32}, merged, bnb-4bit, {gguf: q8_0}, {gguf: f16}]"
+      let all =
+        "saving.export=[adapter, {adapter: gguf}, {merged: float32}, merged, bnb-4bit, {dynamic4bit: float16}, {gguf: q8_0}, {gguf: f16}]"
       let names = [
-        "adapter", "adapter-gguf.gguf", "bnb-4bit", "gguf-f16.gguf", "gguf-q8_0.gguf", "merged", "merged-float32",
+        "adapter", "adapter-gguf.gguf", "bnb-4bit", "dynamic4bit-float16", "gguf-f16.gguf", "gguf-q8_0.gguf", "merged", "merged-float32",
       ]
       for (run, settings) in [("lora", []), ("qlora", ["model.weights=nf4"])] {
         var exported: [JSONObject] = []

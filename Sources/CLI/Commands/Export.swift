@@ -12,6 +12,7 @@ struct Export: ParsableCommand {
         swiftlet export runs/mine --format adapter --output adapter
         swiftlet export runs/mine --format merged --type bfloat16 --output merged
         swiftlet export runs/mine --format bnb-4bit --output four-bit
+        swiftlet export runs/mine --format dynamic4bit --budget 0.1 --calibration rows.jsonl --output dynamic
         swiftlet export runs/mine --format gguf --type q4_k_m --output mine.gguf
         swiftlet export runs/mine --format adapter --type gguf --output adapter.gguf
       """)
@@ -36,18 +37,38 @@ struct Export: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("The folder (of GGUF: the file) to write.", valueName: "path"))
   var output: String
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp("dynamic4bit: bytes that 16 bits may add, as a share of the 4-bit model's. Default 0.1.", valueName: "share"))
+  var budget: Double?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "dynamic4bit: rows to measure on ({\"text\"}, {\"messages\"} or {\"input_ids\"}), of each the first 256 tokens, 8192 in all. By default a "
+        + "text of its own.",
+      valueName: "rows.jsonl"))
+  var calibration: String?
+
   @OptionGroup var global: GlobalOptions
 
   func validate() throws { _ = try chosen() }
 
   private func chosen() throws -> ModelExport.Format {
-    do { return try ModelExport.Format(format, type: type) } catch { throw ValidationError("--format \(error)") }
+    let chosen: ModelExport.Format
+    do { chosen = try ModelExport.Format(format, type: type) } catch { throw ValidationError("--format \(error)") }
+    if case .dynamic4bit(let weights, let share) = chosen { return .dynamic4bit(weights, budget: budget ?? share) }
+    guard budget == nil, calibration == nil else { throw ValidationError("--budget and --calibration belong to --format dynamic4bit") }
+    return chosen
   }
 
   func run() throws {
     try global.begin()
     let model = try LanguageModel(ModelLocation.find(source, adapter: adapter))
-    let report = try model.export(try chosen(), to: output)
-    if global.json { Terminal.line(report.json) } else { Terminal.line(report.text) }
+    let rows = try calibration.map { try model.calibrationRows(InputRows.read($0, TextRow.init)) } ?? []
+    let report = try model.export(try chosen(), to: output, calibration: rows)
+    if global.json { return Terminal.line(report.json) }
+    if let choice = report.choice { Terminal.line(choice.table) }
+    Terminal.line(report.text)
   }
 }

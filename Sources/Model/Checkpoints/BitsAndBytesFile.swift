@@ -1,21 +1,40 @@
 import SwiftletCPU
 import SwiftletFormats
+import SwiftletLayers
 import SwiftletModels
 import SwiftletOps
 import SwiftletTensorCore
 
 /// Writes models as transformers saves bitsandbytes' 4-bit checkpoints: matrices inside of blocks as NF4 with doubly quantised scales, everything
-/// else (head, table, norms, biases, routers) in 16 bits. Memory: one matrix in float32 and its codes beside the model, and 1 byte for each
-/// 4,096 coded weights.
+/// else (head, table, norms, biases, routers, and what is kept on purpose) in 16 bits. Memory: one matrix in float32 and its codes beside the
+/// model, and 1 byte for each 4,096 coded weights.
 public enum BitsAndBytesFile {
+  /// Which matrices are coded, and how.
+  public struct Coding: Sendable {
+    /// Paths of modules whose matrices stay dense, and that `llm_int8_skip_modules` names.
+    public var kept: Set<String>
+    /// Whether the scale of a block is searched for the least squared error rather than its largest magnitude, which is what bitsandbytes takes.
+    public var searchesScales: Bool
+
+    /// As bitsandbytes codes: all, each block by its largest magnitude.
+    public init(keeping kept: Set<String> = [], searchesScales: Bool = false) {
+      self.kept = kept
+      self.searchesScales = searchesScales
+    }
+  }
+
   /// Writes the model, adapters merged in before it is coded, as a folder that is either whole or not there.
-  /// - Parameter options: `format` is that of what stays dense, and of what readers decode to: bfloat16 or float16; nil keeps the source's, or
-  ///   takes bfloat16.
+  /// - Parameters:
+  ///   - options: `format` is that of what stays dense, and of what readers decode to: bfloat16 or float16; nil keeps the source's, or takes
+  ///     bfloat16.
+  ///   - coding: which matrices are coded, and how.
   /// - Returns: what was written; `largestRounding` is that of the codes.
   /// - Throws: where a merge changes no code, a number is not finite, or a file cannot be written.
   @discardableResult
-  public static func save(_ model: CausalLM, to folder: String, _ options: ModelFile.Options = .init()) throws -> ModelFile.Report {
-    let plan = try FourBitPlan(model, options)
+  public static func save(
+    _ model: CausalLM, to folder: String, _ options: ModelFile.Options = .init(), _ coding: Coding = .init()
+  ) throws -> ModelFile.Report {
+    let plan = try FourBitPlan(model, options, coding)
     var (tensors, checksums): (Int, [String: UInt32]) = (0, [:])
     try AtomicFolder.write(folder, mayReplace: ModelFile.isModel) { temporary in
       let groups = try plan.groups()
@@ -31,113 +50,18 @@ public enum BitsAndBytesFile {
 
   /// Bytes of the tensors that `save` would write for a model, which may be made of shapes only; of what describes a matrix's codes the most.
   public static func byteCount(_ model: CausalLM, _ options: ModelFile.Options = .init()) throws -> Int {
-    let (states, codebook) = (256, 64)
-    return try FourBitPlan(model, options).base.weights.reduce(0) { sum, weight in
-      guard weight.isInner else { return sum + weight.shape.count * weight.dtype.size }
-      return sum + QuantizedMatrix.byteCount(weight.shape, .nf4) + codebook + states
+    let plan = try FourBitPlan(model, options)
+    return plan.base.weights.reduce(0) { $0 + ($1.isInner ? plan.codedBytes($1) : plan.denseBytes($1)) }
+  }
+
+  /// The linear layers that `save` would code, in the order of the model.
+  package static func linears(
+    _ model: CausalLM, _ options: ModelFile.Options = .init(), _ coding: Coding = .init()
+  ) throws -> [FourBitLinear] {
+    let plan = try FourBitPlan(model, options, coding)
+    return plan.base.weights.compactMap { weight in
+      guard weight.isInner, let linear = weight.module as? Linear else { return nil }
+      return FourBitLinear(linear: linear, plan: plan, weight: weight)
     }
-  }
-}
-
-/// The tensors of a 4-bit checkpoint.
-private final class FourBitPlan {
-  let base: SavePlan
-  /// What codes are decoded to, and what stays dense.
-  private let dtype: DType
-  // The parts of a matrix stand apart in a file, each kind together: what was coded last is used for all of one kind.
-  private var coded: (name: String, matrix: QuantizedMatrix)?
-
-  init(_ model: CausalLM, _ options: ModelFile.Options) throws {
-    var options = options
-    let stored = try BaseWeights(options.source).storedFormat ?? model.parameters.first { $0.shape.rank > 1 }?.dtype
-    options.format = options.format ?? (stored == .float16 ? .float16 : .bfloat16)
-    dtype = options.format?.dtype ?? .bfloat16
-    base = try SavePlan(model, options)
-    if base.stacksExperts {
-      throw CheckpointError(
-        options.source ?? "model_type",
-        "this family's files hold experts in one tensor a layer, which bitsandbytes does not code: export merged or gguf")
-    }
-  }
-
-  /// Every weight's tensors. Codes each matrix once, for the length of its description, and again when it is written.
-  func groups() throws -> [[TensorEntry]] {
-    try base.weights.map { weight in
-      guard weight.isInner else { return [base.entry(weight)] }
-      return try entries(weight)
-    }
-  }
-
-  private func entries(_ weight: SavePlan.Weight) throws -> [TensorEntry] {
-    let matrix = try code(weight)
-    try note(matrix, weight)
-    guard case .coded(let codes, let absmax, let map, let offset) = matrix.scales, let codebook = matrix.codebook else {
-      throw CheckpointError(weight.name, "scales in 8 bits are wanted")
-    }
-    let state = Array(description(matrix, offset: offset.scalar).utf8)
-    let kept: [(String, Tensor)] = [
-      ("nested_absmax", absmax), ("nested_quant_map", map), ("quant_map", codebook),
-      ("quant_state.bitsandbytes__nf4", Tensor(state, [state.count])),
-    ]
-    let later: [(String, Shape, (QuantizedMatrix) -> Tensor)] = [
-      ("", [matrix.codes.count, 1], { $0.codes.reshaped([$0.codes.count, 1]) }),
-      (".absmax", [codes.count], { if case .coded(let codes, _, _, _) = $0.scales { codes } else { $0.scales.tensors[0] } }),
-    ]
-    return later.map { suffix, shape, part in
-      TensorEntry(name: weight.name + suffix, shape: shape, dtype: .uint8) { part(try self.code(weight)) }
-    } + kept.map { key, tensor in TensorEntry(name: "\(weight.name).\(key)", shape: tensor.shape, dtype: tensor.dtype) { tensor } }
-  }
-
-  private func code(_ weight: SavePlan.Weight) throws -> QuantizedMatrix {
-    if let coded, coded.name == weight.name { return coded.matrix }
-    let matrix = try matrix(weight)
-    coded = (weight.name, matrix)
-    return matrix
-  }
-
-  private func matrix(_ weight: SavePlan.Weight) throws -> QuantizedMatrix {
-    // Codes of a source that is coded already stay what they are.
-    if weight.adapter == nil, let kept = weight.parameter.quantized?.moved(to: .cpu), isOurs(kept) { return kept }
-    let exact = try base.exact(weight)
-    try Finite.check(exact, weight.name)
-    return QuantizedMatrix(quantizing: exact, .nf4)
-  }
-
-  private func isOurs(_ matrix: QuantizedMatrix) -> Bool {
-    if case .coded = matrix.scales { matrix.format == .nf4 && matrix.blockSize == 64 } else { false }
-  }
-
-  /// Notes how far codes are from numbers, and whether the adapter changed any.
-  private func note(_ matrix: QuantizedMatrix, _ weight: SavePlan.Weight) throws {
-    base.largestRounding = max(base.largestRounding, matrix.dequantized().largestDifference(from: try base.exact(weight)))
-    guard weight.adapter != nil else { return }
-    let before = QuantizedMatrix(quantizing: try base.source.tensor(weight.parameter), .nf4)
-    if zip(before.tensors, matrix.tensors).contains(where: { $0.checksum != $1.checksum }) { base.changed += 1 }
-  }
-
-  /// `weight.quant_state`, spelled as Python's `json.dumps` does: the same bytes that bitsandbytes writes.
-  private func description(_ matrix: QuantizedMatrix, offset: Float) -> String {
-    """
-    {"quant_type": "nf4", "blocksize": \(matrix.blockSize), "dtype": "\(dtype.rawValue)", "shape": [\(matrix.outputs), \(matrix.inputs)], \
-    "nested_blocksize": \(QuantizedMatrix.nestedBlockSize), "nested_dtype": "float32", "nested_offset": \(Double(offset))}
-    """
-  }
-
-  /// The config with what transformers wants to know of the codes.
-  var config: JSONObject {
-    var config = base.config
-    // Modules that transformers would code and we do not, by the last words of their paths.
-    let routers = Set(
-      base.weights.filter { $0.module.isRouter }.map { $0.module.path.split(separator: ".").suffix(2).joined(separator: ".") })
-    let text = dtype.rawValue
-    let settings: [(String, JSON)] = [
-      ("_load_in_4bit", .bool(true)), ("_load_in_8bit", .bool(false)), ("bnb_4bit_compute_dtype", .string(text)),
-      ("bnb_4bit_quant_storage", .string("uint8")), ("bnb_4bit_quant_type", .string("nf4")), ("bnb_4bit_use_double_quant", .bool(true)),
-      ("llm_int8_enable_fp32_cpu_offload", .bool(false)), ("llm_int8_has_fp16_weight", .bool(false)),
-      ("llm_int8_skip_modules", .array((["lm_head"] + routers.sorted()).map { .string($0) })), ("llm_int8_threshold", .number(6)),
-      ("load_in_4bit", .bool(true)), ("load_in_8bit", .bool(false)), ("quant_method", .string("bitsandbytes")),
-    ]
-    config["quantization_config"] = .object(JSONObject(settings))
-    return config
   }
 }

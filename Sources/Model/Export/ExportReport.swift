@@ -4,7 +4,7 @@ import SwiftletFormats
 public struct ExportReport: Hashable, Sendable {
   /// The folder or file.
   public let path: String
-  /// `adapter`, `merged`, `bnb-4bit`, `gguf` or `ollama`.
+  /// `adapter`, `merged`, `bnb-4bit`, `dynamic4bit`, `gguf` or `ollama`.
   public let format: String
   /// The type where one was chosen: `q4_k_m`, `bfloat16`, …
   public let type: String?
@@ -18,12 +18,14 @@ public struct ExportReport: Hashable, Sendable {
   public let comparison: LogitComparison
   /// What the user should know of the file.
   public let notes: [String]
+  /// Of `dynamic4bit`: what stays in 16 bits, and why.
+  public let choice: FourBitChoice?
 
   init(
     _ format: ModelExport.Format, path: String, tensors: Int, changed: Int, largestTensorError: Float, comparison: LogitComparison,
-    notes: [String] = []
+    notes: [String] = [], choice: FourBitChoice? = nil
   ) {
-    self.notes = notes
+    (self.notes, self.choice) = (notes, choice)
     (self.path, self.format, type) = (path, format.name, format.type)
     (self.tensors, self.changed, self.largestTensorError, self.comparison) = (tensors, changed, largestTensorError, comparison)
   }
@@ -37,18 +39,19 @@ public struct ExportReport: Hashable, Sendable {
       ("kl", .number(comparison.meanDivergence)), ("greedy_agreement", .number(comparison.agreement)),
       ("tokens_compared", .int(comparison.tokens)),
     ])
+    if let choice { object["dynamic"] = choice.json }
     if !notes.isEmpty { object["notes"] = .array(notes.map { .string($0) }) }
     return .object(object)
   }
 
-  /// Two lines for people, and one a note.
+  /// Two lines for people, one for a choice, and one a note.
   public var text: String {
     let lines = """
       \(path)  \(tensors) tensors, \(changed) changed by training
       read back: tensors differ by \(largestTensorError) at most, logits by \(comparison.largest) (KL \(comparison.meanDivergence)); \
       the likeliest token is the same in \(comparison.agreeing) of \(comparison.tokens) places
       """
-    return lines + notes.map { "\nnote: \($0)" }.joined()
+    return lines + (choice.map { "\n\($0.summary)" } ?? "") + notes.map { "\nnote: \($0)" }.joined()
   }
 }
 

@@ -9,14 +9,14 @@ public struct ExportFormatError: Error, Hashable, Sendable, CustomStringConverti
 
 extension ModelExport.Format {
   /// The names that commands and recipes know.
-  public static let names = ["adapter", "merged", "bnb-4bit", "gguf", "ollama"]
+  public static let names = ["adapter", "merged", "bnb-4bit", "dynamic4bit", "gguf", "ollama"]
 
   /// The types that a format can be written as.
   public static func types(of name: String) -> [String] {
     switch name {
     case "adapter": ["peft", "gguf", "gguf-f16"]
     case "merged": WeightFormat.allCases.map(\.rawValue)
-    case "bnb-4bit": ["bfloat16", "float16"]
+    case "bnb-4bit", "dynamic4bit": ["bfloat16", "float16"]
     case "gguf", "ollama": GGUFExportType.allCases.map(\.rawValue)
     default: []
     }
@@ -43,6 +43,7 @@ extension ModelExport.Format {
       }
     case "merged": self = .merged(type.flatMap(WeightFormat.init(rawValue:)))
     case "bnb-4bit": self = .bnb4bit(type.flatMap(WeightFormat.init(rawValue:)))
+    case "dynamic4bit": self = .dynamic4bit(type.flatMap(WeightFormat.init(rawValue:)))
     case "gguf": self = .gguf(codes)
     default: self = .ollama(codes)
     }
@@ -54,6 +55,7 @@ extension ModelExport.Format {
     case .adapter, .adapterGGUF: "adapter"
     case .merged: "merged"
     case .bnb4bit: "bnb-4bit"
+    case .dynamic4bit: "dynamic4bit"
     case .gguf: "gguf"
     case .ollama: "ollama"
     }
@@ -64,7 +66,7 @@ extension ModelExport.Format {
     switch self {
     case .adapter: nil
     case .adapterGGUF(let precision): precision == .f32 ? "gguf" : "gguf-f16"
-    case .merged(let weights), .bnb4bit(let weights): weights?.rawValue
+    case .merged(let weights), .bnb4bit(let weights), .dynamic4bit(let weights, _): weights?.rawValue
     case .gguf(let type), .ollama(let type): type.rawValue
     }
   }
@@ -73,6 +75,14 @@ extension ModelExport.Format {
   public var isFile: Bool {
     switch self {
     case .adapterGGUF, .gguf: true
+    default: false
+    }
+  }
+
+  /// Whether matrices are written as bitsandbytes' 4-bit codes.
+  var isFourBit: Bool {
+    switch self {
+    case .bnb4bit, .dynamic4bit: true
     default: false
     }
   }

@@ -32,7 +32,7 @@ extension ModelExport {
     return try Tokenizer.ggufMetadata(folder: text, vocabulary: network.vocabularySize)
   }
 
-  private var hasTokenizer: Bool {
+  var hasTokenizer: Bool {
     get throws {
       guard let text else { return false }
       if GGUFFile.isAt(text) { return try Tokenizer.isInGGUF(text) }

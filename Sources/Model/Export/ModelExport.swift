@@ -18,6 +18,8 @@ public struct ModelExport {
     case merged(WeightFormat? = nil)
     /// The model with its adapter merged in, in bitsandbytes' 4-bit layout; what stays dense is bfloat16 or float16, by default as stored.
     case bnb4bit(WeightFormat? = nil)
+    /// The same with the linear layers in 16 bits that lose most by 4, as far as a budget goes: a share of the plain export's bytes.
+    case dynamic4bit(WeightFormat? = nil, budget: Double = 0.1)
     /// One GGUF file with the adapter merged in, for llama.cpp and its kin.
     case gguf(GGUFExportType = .q4_k_m)
     /// A folder with a GGUF file and a Modelfile, for Ollama.
@@ -30,6 +32,7 @@ public struct ModelExport {
   let text: String?
   let precision: WeightPrecision
   let samples: [[Int32]]
+  let calibration: [[Int32]]
 
   /// An export of a network.
   /// - Parameters:
@@ -39,9 +42,10 @@ public struct ModelExport {
   ///   - precision: how the network was loaded.
   ///   - samples: rows of token ids on which the written model is compared with the one in memory; empty takes one row of ids spread over
   ///     the vocabulary.
+  ///   - calibration: rows of token ids on which `dynamic4bit` measures; empty takes a text of its own, or `samples` where there is no tokenizer.
   public init(
     _ network: CausalLM, base: String?, baseName: String? = nil, text: String?, precision: WeightPrecision = .stored,
-    samples: [[Int32]] = []
+    samples: [[Int32]] = [], calibration: [[Int32]] = []
   ) {
     self.network = network
     self.base = base
@@ -49,6 +53,7 @@ public struct ModelExport {
     self.text = text
     self.precision = precision
     self.samples = samples.contains { !$0.isEmpty } ? samples.filter { !$0.isEmpty } : [Self.spread(network.vocabularySize)]
+    self.calibration = calibration.filter { !$0.isEmpty }
   }
 
   /// Writes `format` as a folder or file that is whole or not there. It gets its name when it was read back and compared.
@@ -62,6 +67,7 @@ public struct ModelExport {
     case .adapterGGUF(let precision): try writeAdapterGGUF(path, precision)
     case .merged(let weights): try writeModel(path, format) { try ModelFile.save(network, to: $0, options(weights)) }
     case .bnb4bit(let weights): try writeModel(path, format) { try BitsAndBytesFile.save(network, to: $0, options(weights)) }
+    case .dynamic4bit(let weights, let budget): try writeDynamic(path, format, options(weights), budget)
     case .gguf(let type): try writeGGUF(path, type)
     case .ollama(let type): try writeOllama(path, type)
     }
@@ -93,19 +99,26 @@ public struct ModelExport {
     }
   }
 
-  private func writeModel(_ folder: String, _ format: Format, _ save: (String) throws -> ModelFile.Report) throws -> ExportReport {
+  func writeModel(
+    _ folder: String, _ format: Format, choice: FourBitChoice? = nil, _ save: (String) throws -> ModelFile.Report
+  ) throws -> ExportReport {
     try AtomicFolder.write(folder, mayReplace: format.mayReplace) { temporary in
       let written = try save(temporary)
       try ModelFile.verify(temporary, written)
       return ExportReport(
         format, path: folder, tensors: written.tensors, changed: written.changed, largestTensorError: written.largestRounding,
-        comparison: compare(try ModelLoader.load(temporary)), notes: notes(format))
+        comparison: compare(try ModelLoader.load(temporary)), notes: notes(format, choice), choice: choice)
     }
   }
 
-  private func notes(_ format: Format) -> [String] {
-    guard case .bnb4bit = format, network.modules.contains(where: { $0.path.contains(".experts.") }) else { return [] }
-    return ["transformers 4 and its kin read experts in 4 bits; transformers 5 holds them as stacks, which it does not read so"]
+  private func notes(_ format: Format, _ choice: FourBitChoice?) -> [String] {
+    var notes: [String] = []
+    if let choice, choice.plainDivergence == 0 {
+      notes.append(
+        "4 bits change no answer: are the source's weights in 4 bits already? What they were before is not in it; export from that")
+    }
+    guard format.isFourBit, network.modules.contains(where: { $0.path.contains(".experts.") }) else { return notes }
+    return notes + ["transformers 4 and its kin read experts in 4 bits; transformers 5 holds them as stacks, which it does not read so"]
   }
 
   /// What a file calls the model.

@@ -92,21 +92,35 @@ public final class CausalLM: @unchecked Sendable {
   /// - Parameter ids: the sequences of `context.layout`, one after another.
   /// - Precondition: as many ids as the layout has queries, each in `0 ..< vocabularySize`.
   public func hidden(ids: [Int32], _ context: ForwardContext) -> Tensor {
+    var x = embedded(ids: ids, context)
+    for index in parts.blocks.indices {
+      context.observer?(index, x)
+      x = block(index, x, context)
+    }
+    let output = normalised(x)
+    context.observer?(parts.blocks.count, output)
+    return output
+  }
+
+  /// The first hidden state, `[tokens, hidden]`; the context computes where the model lies from then on.
+  package func embedded(ids: [Int32], _ context: ForwardContext) -> Tensor {
     precondition(ids.count == context.positions.count, "\(ids.count) ids for \(context.positions.count) positions")
     precondition(ids.allSatisfy { $0 >= 0 && Int($0) < vocabularySize }, "an id outside of 0 ..< \(vocabularySize)")
     context.device = placement.device
     context.rotaryCache = rotaryCache
     context.computeType = placement.computeType
     let tokens = Tensor(ids, [ids.count], on: placement.device)
-    var x = embedding(context.tape?.carry(tokens) ?? tokens, context)
-    for (index, block) in parts.blocks.enumerated() {
-      context.observer?(index, x)
-      x = context.checkpointing.replays(index) ? checkpointed(x, keeping: context.offload) { block($0, context) } : block(x, context)
-    }
-    let output = parts.norm(x)
-    context.observer?(parts.blocks.count, output)
-    return output
+    return embedding(context.tape?.carry(tokens) ?? tokens, context)
   }
+
+  /// The output of block number `index`, `[tokens, hidden]`, for its input.
+  package func block(_ index: Int, _ x: Tensor, _ context: ForwardContext) -> Tensor {
+    let block = parts.blocks[index]
+    return context.checkpointing.replays(index) ? checkpointed(x, keeping: context.offload) { block($0, context) } : block(x, context)
+  }
+
+  /// The last block's output after the final norm.
+  package func normalised(_ x: Tensor) -> Tensor { parts.norm(x) }
 
   /// The head's weight on `tape`, `[vocabulary, hidden]`.
   public func headWeight(on tape: Tape?) -> LinearWeight { head.weight.weight(on: tape) }

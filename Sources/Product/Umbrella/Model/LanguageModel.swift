@@ -61,10 +61,29 @@ public final class LanguageModel: @unchecked Sendable {
   }
 
   /// `save` for callers that do not wait.
-  public func export(_ format: ModelExport.Format, to path: String) throws -> ModelExport.Report {
+  /// - Parameter calibration: rows of token ids on which `dynamic4bit` measures; empty takes a text of its own.
+  public func export(_ format: ModelExport.Format, to path: String, calibration: [[Int32]] = []) throws -> ModelExport.Report {
     let base = try location.requireBase()
     let samples = RunSamples.near(location.adapter ?? base, vocabulary: network.vocabularySize)
-    return try ModelExport(network, base: base, text: location.text, precision: precision, samples: samples).write(format, to: path)
+    return try ModelExport(network, base: base, text: location.text, precision: precision, samples: samples, calibration: calibration)
+      .write(format, to: path)
+  }
+
+  /// The beginnings of rows as token ids to measure on: of each at most 256 tokens, 8,192 in all.
+  /// - Throws: where a row cannot be tokenized, or has an id that the model does not have.
+  public func calibrationRows(_ rows: [TextRow]) throws -> [[Int32]] {
+    var (found, left): ([[Int32]], Int) = ([], 8192)
+    for (index, row) in rows.enumerated() where left > 0 {
+      let ids = try ids(row, generating: false, raw: false)
+      try check(ids, row: index)
+      found.append(Array(ids.prefix(min(256, left))))
+      left -= found[found.count - 1].count
+    }
+    guard found.contains(where: { !$0.isEmpty }) else {
+      throw Failure(
+        "nothing to measure on", at: "--calibration", why: "the rows have no tokens", fix: "give rows with text, or leave it out")
+    }
+    return found
   }
 
   /// Ids that end an answer: those of generation config, config, tokenizer and template.

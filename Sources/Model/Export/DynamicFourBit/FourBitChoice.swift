@@ -1,0 +1,160 @@
+import SwiftletCheckpoints
+import SwiftletFormats
+import SwiftletModels
+
+/// Which linear layers of a 4-bit export stay in 16 bits, and why: each was put into NF4 alone, and what that does to the model's answers is set
+/// against the bytes that 16 bits cost. Divergences are mean Kullback–Leibler divergences of the next token, exact against coded, in nats.
+public struct FourBitChoice: Hashable, Sendable {
+  /// One linear layer, or all experts of a block.
+  public struct Row: Hashable, Sendable {
+    /// The path in Hugging Face files.
+    public let module: String
+    /// What stays in 16 bits together has the same: vLLM makes one layer of q, k and v, and of gate and up. Otherwise `module`.
+    public let group: String
+    /// Bytes that the file grows by where it stays in 16 bits.
+    public let extraBytes: Int
+    /// ‖y′ − y‖² / ‖y − x‖² of its block's output y and input x, y′ with this module in NF4.
+    public let outputError: Double
+    /// Of the whole model with this module alone in NF4.
+    public let divergence: Double
+    /// Whether it stays in 16 bits.
+    public internal(set) var isKept: Bool
+    /// What 16 bits save: nats a million bytes. A small matrix may cost nothing, as its codes need as many bytes for what describes them.
+    public var savedPerMegabyte: Double { divergence / Double(max(extraBytes, 1)) * 1e6 }
+  }
+
+  /// All that could stay in 16 bits, that which saves most for its bytes first.
+  public private(set) var rows: [Row]
+  /// Bytes of the model's tensors with all of them in NF4 as bitsandbytes codes it.
+  public let plainBytes: Int
+  /// Bytes that 16 bits may add.
+  public let budgetBytes: Int
+  /// Tokens that were measured on.
+  public let tokens: Int
+  /// On these tokens, with all of `rows` in NF4 as bitsandbytes codes it.
+  public let plainDivergence: Double
+  /// On these tokens, with what is kept in 16 bits and the rest as it is written.
+  public internal(set) var divergence = 0.0
+  /// On the tokens of the export's comparison, with what is kept in 16 bits and the rest as it is written.
+  public internal(set) var comparison = LogitComparison()
+  /// On the tokens of the export's comparison, with all of `rows` in NF4 as bitsandbytes codes it.
+  public internal(set) var plainComparison = LogitComparison()
+
+  /// Bytes that what is kept adds.
+  public var spentBytes: Int { rows.reduce(0) { $0 + ($1.isKept ? $1.extraBytes : 0) } }
+  /// Paths of what stays in 16 bits.
+  public var kept: Set<String> { Set(rows.filter(\.isKept).map(\.module)) }
+  /// How the rest is coded: with scales that are searched. Programs that skip layers by other names find these, too.
+  var coding: BitsAndBytesFile.Coding {
+    BitsAndBytesFile.Coding(keeping: kept.union(rows.filter(\.isKept).map(\.group)), searchesScales: true)
+  }
+
+  /// Keeps greedily the group that saves most divergence a byte until the budget is spent; what does not fit is passed over, what saves nothing
+  /// stays in NF4. Divergences of layers add up, as their errors know nothing of each other.
+  init(rows: [Row], plainBytes: Int, budget: Double, tokens: Int, plainDivergence: Double) {
+    (self.plainBytes, self.tokens, self.plainDivergence) = (plainBytes, tokens, plainDivergence)
+    budgetBytes = Int(Double(plainBytes) * budget)
+    let kept = Self.keptGroups(rows, budgetBytes)
+    self.rows = Self.sorted(rows).map { row in
+      var row = row
+      row.isKept = kept.contains(row.group)
+      return row
+    }
+  }
+
+  private static func keptGroups(_ rows: [Row], _ budget: Int) -> Set<String> {
+    var places: [String: Int] = [:]
+    var groups: [Row] = []
+    for row in rows {
+      if let place = places[row.group] {
+        groups[place] = groups[place].joined(with: row)
+      } else {
+        places[row.group] = groups.count
+        groups.append(row)
+      }
+    }
+    var (kept, left): (Set<String>, Int) = ([], budget)
+    for group in sorted(groups) where group.extraBytes <= 0 || (group.divergence > 0 && group.extraBytes <= left) {
+      kept.insert(group.group)
+      left -= group.extraBytes
+    }
+    return kept
+  }
+
+  private static func sorted(_ rows: [Row]) -> [Row] {
+    rows.enumerated().sorted { a, b in
+      (b.element.savedPerMegabyte, a.offset) < (a.element.savedPerMegabyte, b.offset)
+    }.map(\.element)
+  }
+
+  /// One line for people.
+  var summary: String {
+    let share = (Double(spentBytes) / Double(max(plainBytes, 1)) * 1000).rounded() / 10
+    return
+      "\(rows.count(where: \.isKept)) of \(rows.count) modules stay in 16 bits for \(share) % more bytes: KL \(comparison.meanDivergence) where plain NF4 has "
+      + "\(plainComparison.meanDivergence); on the \(tokens) tokens of the choice \(divergence) and \(plainDivergence)"
+  }
+
+  /// What `dynamic4bit.json` beside the weights and `--json` say.
+  public var json: JSON {
+    .object(
+      JSONObject([
+        ("plain_bytes", .int(plainBytes)), ("budget_bytes", .int(budgetBytes)), ("spent_bytes", .int(spentBytes)),
+        ("calibration_tokens", .int(tokens)), ("calibration_kl_plain", .number(plainDivergence)), ("calibration_kl", .number(divergence)),
+        ("kl", .number(comparison.meanDivergence)), ("kl_plain", .number(plainComparison.meanDivergence)),
+        (
+          "modules",
+          .array(
+            rows.map {
+              .object(
+                JSONObject([
+                  ("module", .string($0.module)), ("group", .string($0.group)), ("extra_bytes", .int($0.extraBytes)),
+                  ("output_error", .number($0.outputError)),
+                  ("kl", .number($0.divergence)), ("kl_per_megabyte", .number($0.savedPerMegabyte)), ("kept", .bool($0.isKept)),
+                ]))
+            })
+        ),
+      ]))
+  }
+}
+
+extension FourBitChoice.Row {
+  /// Both together, under the first one's names.
+  fileprivate func joined(with other: Self) -> Self {
+    Self(
+      module: module, group: group, extraBytes: extraBytes + other.extraBytes, outputError: outputError + other.outputError,
+      divergence: divergence + other.divergence, isKept: isKept)
+  }
+}
+
+extension FourBitChoice {
+  /// Measures every linear layer of a model and chooses.
+  /// - Parameters:
+  ///   - rows: sequences of token ids to measure on, none empty.
+  ///   - samples: sequences of the export's comparison.
+  ///   - budget: bytes that 16 bits may add, as a share of the plain 4-bit export's.
+  init(_ network: CausalLM, _ options: ModelFile.Options, measuringOn rows: [[Int32]], samples: [[Int32]], budget: Double) throws {
+    func streams(_ coding: BitsAndBytesFile.Coding) throws -> FourBitStreams {
+      FourBitStreams(network: network, units: try FourBitUnit.all(BitsAndBytesFile.linears(network, options, coding)))
+    }
+    let (plain, searched) = (try streams(.init()), try streams(.init(searchesScales: true)))
+    let units = searched.units
+    let all = Set(units.indices)
+    let movements = try searched.movements(units.indices.map { [$0] }, on: rows)
+    let measured = zip(units, movements).map { unit, movement in
+      Row(
+        module: unit.name, group: unit.group, extraBytes: unit.extraBytes, outputError: movement.outputError,
+        divergence: movement.answers.meanDivergence,
+        isKept: false)
+    }
+    let before = try plain.movements([all], on: rows)[0].answers
+    self.init(
+      rows: measured, plainBytes: try BitsAndBytesFile.byteCount(network, options), budget: budget, tokens: before.tokens,
+      plainDivergence: before.meanDivergence)
+    let kept = kept
+    let coded = all.filter { !kept.contains(units[$0].name) }
+    divergence = try searched.movements([coded], on: rows)[0].answers.meanDivergence
+    comparison = try searched.movements([coded], on: samples)[0].answers
+    plainComparison = try plain.movements([all], on: samples)[0].answers
+  }
+}
