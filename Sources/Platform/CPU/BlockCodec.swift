@@ -11,6 +11,12 @@ public enum BlockCodec {
     return count == 0 ? nil : count
   }
 
+  /// Bytes of `numbers` numbers in whole blocks of a known format.
+  public static func byteCount(_ format: UInt32, numbers: Int) -> Int {
+    let format = Int32(clamping: format)
+    return numbers / swiftlet_block_numbers(format) * swiftlet_block_bytes(format)
+  }
+
   /// Writes the numbers of whole blocks.
   /// - Precondition: the format is known, and `out` has room for the numbers of `bytes`.
   public static func decode(_ format: UInt32, _ bytes: UnsafeRawBufferPointer, into out: UnsafeMutableBufferPointer<Float>) {
