@@ -62,9 +62,8 @@ final class GGUFModel: WeightFile {
     return family.isPermuted(name) ? try unpermuted(stored, name) : stored
   }
 
-  /// A table of tokens is looked up in, not multiplied by, and is always written out.
   func codedFormat(_ name: String) -> QuantizationFormat? {
-    guard let (tensor, _) = find(name), shape(name)?.count == 2, tensor.name != Self.table, !family.isShifted(name),
+    guard let (tensor, _) = find(name), shape(name)?.count == 2, !family.isShifted(name),
       BlockCodec.numbers(tensor.type.rawValue) != nil
     else { return nil }
     return .blocks(tensor.type.rawValue)
@@ -78,8 +77,6 @@ final class GGUFModel: WeightFile {
     return QuantizedMatrix(
       shape: shape, format: format, codes: family.isPermuted(name) ? try unpermuted(codes, name) : codes, scales: .amongCodes)
   }
-
-  private static let table = "token_embd.weight"
 
   /// The tensor that holds `name`, its bytes and sizes: of a stack of experts one expert's.
   private func part(_ name: String) throws -> (tensor: GGUFTensor, bytes: UnsafeRawBufferPointer, shape: Shape) {
