@@ -67,6 +67,7 @@ enum QuantParity {
     if let reason = different(quantised.codes.array(UInt8.self), packed, "packed") { return reason }
     switch quantised.scales {
     case .plain(let scales): return try difference(scales.array(Float.self), numbers.floats("\(name).absmax"), absolute: 0)
+    case .amongCodes: return "no scales"
     case .coded(let codes, let absmax, let map, let offset):
       return try different(codes.array(UInt8.self), numbers.octets("\(name).absmax"), "absmax")
         ?? difference(absmax.array(Float.self), numbers.floats("\(name).nested_absmax"), absolute: 0)

@@ -79,7 +79,7 @@ extension TrainingTests {
           }
           let shapes = try ModelRegistry.shapes(config: ModelConfig(parsing: config))
           if lora { try shapes.add(LoRA(rank: 8)) } else { try shapes.makeAllTrainable() }
-          let plan = MemoryPlan(shapes, recipe, tokens: 200, passes: passes) { _ in .float32 }
+          let plan = MemoryPlan(shapes, recipe, tokens: 200, passes: passes) { 4 * $0.shape.count }
           let base = HostMemory.liveBytes
           HostMemory.resetPeak()
           let model = try ModelRegistry.make(config: ModelConfig(parsing: config), source: .random(seed: 1))

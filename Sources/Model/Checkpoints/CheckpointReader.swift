@@ -40,7 +40,7 @@ public final class CheckpointReader {
   /// Names of all stored tensors, sorted.
   public var names: [String] { tensors.names }
 
-  /// A tensor as stored: a view of the mapped file where the format and alignment allow; blocks of a GGUF file as float32.
+  /// A tensor as stored: a view of the mapped file where the format and alignment allow; blocks of a GGUF file written out as float32.
   /// - Throws: where there is none of this name, or its format is not float32, bfloat16 or float16.
   public func tensor(_ name: String) throws -> Tensor { try tensors.tensor(name) }
 
@@ -63,7 +63,8 @@ public final class CheckpointReader {
     if tensors.names.isEmpty { throw CheckpointError(folder, "model.safetensors or model.safetensors.index.json is missing") }
     let shapes = try ModelRegistry.shapes(config: config)
     try check(shapes)
-    let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil)
+    let provider = StoredProvider(
+      tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil, takesBlocks: !device.isCUDA)
     let model = try ModelRegistry.make(
       config: config, source: .provider(provider), placement: placing(weights.placement(on: device, stored: storedFormat)))
     if let error = provider.error { throw error }
@@ -151,17 +152,21 @@ private final class StoredProvider: ParameterProvider {
   private let weights: WeightFormat?
   // Whether quantised matrices are wanted as numbers.
   private let isDense: Bool
+  // Whether matrices may stay in the blocks of a GGUF file: no GPU kernel reads them.
+  private let takesBlocks: Bool
   private(set) var error: (any Error)?
 
-  init(_ tensors: any WeightFile, _ weights: WeightFormat?, isDense: Bool) {
+  init(_ tensors: any WeightFile, _ weights: WeightFormat?, isDense: Bool, takesBlocks: Bool) {
     self.tensors = tensors
     self.weights = weights
     self.isDense = isDense
+    self.takesBlocks = takesBlocks
   }
 
   func matrix(_ name: String, shape: Shape) -> QuantizedMatrix? {
     do {
-      return isDense ? nil : try tensors.matrix(name, shape: shape)
+      if isDense || (!takesBlocks && tensors.codedFormat(name)?.isBlocks == true) { return nil }
+      return try tensors.matrix(name, shape: shape)
     } catch {
       self.error = self.error ?? error
       return nil

@@ -43,10 +43,10 @@ public final class ModelBuilder {
   /// The scope of the whole model.
   public var root: ParameterScope { ParameterScope(builder: self, path: "") }
 
-  /// - Parameter mayBeCoded: whether a value that is stored quantised may stay so: only linear layers compute with codes.
+  /// - Parameter stays: whether a value that is stored quantised stays so; nil where the layer computes with numbers only.
   func parameter(
-    _ name: String, _ shape: Shape, _ initial: Initialization, _ quantization: QuantizationFormat? = nil, mayBeCoded: Bool = false,
-    isBuffer: Bool = false
+    _ name: String, _ shape: Shape, _ initial: Initialization, _ quantization: QuantizationFormat? = nil,
+    stays: ((QuantizationFormat) -> Bool)? = nil, isBuffer: Bool = false
   ) -> Parameter {
     let made = Parameter(name: name, shape: shape, isBuffer: isBuffer)
     switch source {
@@ -55,8 +55,7 @@ public final class ModelBuilder {
       let random = Random(seed: seed).split(stableHash(name))
       made.start(at: placement.drawsOnDevice ? initial.tensor(shape, random, placement) : initial.tensor(shape, random))
     case .provider(let provider):
-      // What is stored in no more bits than asked for stays: coding it again would only lose.
-      if mayBeCoded, let matrix = provider.matrix(name, shape: shape), quantization?.isFourBit != true || matrix.format.isFourBit {
+      if let stays, let matrix = provider.matrix(name, shape: shape), stays(matrix.format) {
         made.store(matrix)
       } else if let value = provider.tensor(name, shape: shape) {
         made.start(at: value)
@@ -110,12 +109,12 @@ public struct ParameterScope {
   /// - Parameter isAdaptable: as `Linear.isAdaptable`.
   public func linear(_ name: String, in inputs: Int, out outputs: Int, bias: Bool = false, isAdaptable: Bool = true) -> Linear {
     let scope = self[name]
+    let asked = builder.placement.quantization(of: scope.path, named: scope["weight"].path)
     let linear = Linear(
       path: scope.path,
+      // What is stored in no more bits than asked for stays: coding it again would only lose.
       weight: builder.parameter(
-        scope["weight"].path, [outputs, inputs], .normal(standardDeviation),
-        builder.placement.quantization(of: scope.path, named: scope["weight"].path),
-        mayBeCoded: true),
+        scope["weight"].path, [outputs, inputs], .normal(standardDeviation), asked, stays: { asked?.isFourBit != true || $0.isFourBit }),
       bias: bias ? scope.parameter("bias", [outputs], .zeros) : nil, isAdaptable: isAdaptable)
     register(linear)
     return linear
@@ -141,7 +140,7 @@ public struct ParameterScope {
   /// - Parameter isTied: whether the head reads the same table.
   public func embedding(_ name: String, count: Int, dimension: Int, scale: Float = 1, isTied: Bool = false) -> Embedding {
     let scope = self[name]
-    let weight = scope.parameter("weight", [count, dimension], .normal(standardDeviation))
+    let weight = builder.parameter(scope["weight"].path, [count, dimension], .normal(standardDeviation), stays: \.isBlocks)
     if builder.placement.keepsEmbeddingOnHost, !isTied { weight.moveToHost() }
     let embedding = Embedding(path: scope.path, weight: weight, scale: scale)
     register(embedding)

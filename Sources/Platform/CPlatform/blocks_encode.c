@@ -12,8 +12,8 @@
 
 enum { LANES = 16, LONGEST = 32 };
 
-typedef float vf __attribute__((vector_size(64), may_alias));
-typedef int32_t vi __attribute__((vector_size(64), may_alias));
+typedef float vf __attribute__((ext_vector_type(16), may_alias));
+typedef int32_t vi __attribute__((ext_vector_type(16), may_alias));
 
 /// How a format's parts are coded: `x ≈ scale · code - offset`, code from `least` to `most`.
 struct plan {
@@ -27,20 +27,35 @@ struct plan {
   bool has_offset;
   /// Largest code of a scale or offset; where there are no offsets, scales go from -(scale_most + 1).
   int scale_most;
+  /// Whether numbers j and j + 16 of a part share byte j: its low and its high half.
+  bool is_paired;
+  /// Step sizes tried for a part alone: those that put the largest number at code `outermost + first + step · k`.
+  struct {
+    float first, step;
+    int steps;
+    /// Lowest numbers tried with offsets: with few codes it pays to cut off the ends.
+    int ends;
+    /// Rounds of coding and solving again with the best.
+    int rounds;
+  } tries;
 };
 
 static const struct plan plans[] = {
-    {SWIFTLET_BLOCK_Q4_0, 32, 1, -8, 7, false, 0},   {SWIFTLET_BLOCK_Q2_K, 16, 16, 0, 3, true, 15},
-    {SWIFTLET_BLOCK_Q3_K, 16, 16, -4, 3, false, 31}, {SWIFTLET_BLOCK_Q4_K, 32, 8, 0, 15, true, 63},
-    {SWIFTLET_BLOCK_Q5_K, 32, 8, 0, 31, true, 63},   {SWIFTLET_BLOCK_Q6_K, 16, 16, -32, 31, false, 127},
+    {SWIFTLET_BLOCK_Q4_0, 32, 1, -8, 7, false, 0, true, {-0.3f, 0.4f, 2, 1, 0}},
+    {SWIFTLET_BLOCK_Q2_K, 16, 16, 0, 3, true, 15, false, {-0.6f, 0.15f, 14, 4, 3}},
+    {SWIFTLET_BLOCK_Q3_K, 16, 16, -4, 3, false, 31, false, {-2.24f, 0.16f, 29, 1, 3}},
+    {SWIFTLET_BLOCK_Q4_K, 32, 8, 0, 15, true, 63, false, {-0.9f, 0.1f, 20, 1, 3}},
+    {SWIFTLET_BLOCK_Q5_K, 32, 8, 0, 31, true, 63, false, {-0.9f, 0.1f, 20, 1, 3}},
+    {SWIFTLET_BLOCK_Q6_K, 16, 16, -32, 31, false, 127, false, {-1.4f, 0.1f, 29, 1, 3}},
 };
 
 /// What the search found for 16 parts.
 struct coded {
-  /// Of each lane: the scale and offset that all parts of its block share, halves written out.
-  float scale[LANES], least[LANES];
+  /// Of each lane: the scale and offset that all parts of its block share, the bits of halves.
+  int32_t scale[LANES], least[LANES];
   int32_t scales[LANES], offsets[LANES];
-  int32_t codes[LONGEST][LANES];
+  /// Counted from the plan's least code; in pairs where the plan says so.
+  uint8_t codes[LANES][LONGEST];
 };
 
 static inline uint16_t half_of(float x) {
@@ -56,8 +71,7 @@ static inline uint16_t half_of(float x) {
   return (uint16_t)(sign | (word - 0x3f000000));
 }
 
-static inline void put_half(uint8_t *bytes, float x) {
-  const uint16_t half = half_of(x);
+static inline void put_half(uint8_t *bytes, int32_t half) {
   bytes[0] = (uint8_t)half;
   bytes[1] = (uint8_t)(half >> 8);
 }
@@ -78,7 +92,7 @@ static void search(const struct plan *plan, const float *x, struct coded *out) {
 
 static void pack_q4_0(const struct coded *c, int lane, uint8_t *block) {
   put_half(block, c->scale[lane]);
-  for (int j = 0; j < 16; j++) block[2 + j] = (uint8_t)((c->codes[j][lane] + 8) | (c->codes[j + 16][lane] + 8) << 4);
+  memcpy(block + 2, c->codes[lane], 16);
 }
 
 static void pack_q45_k(const struct coded *c, int lane, bool has_high, uint8_t *block) {
@@ -100,7 +114,7 @@ static void pack_q45_k(const struct coded *c, int lane, bool has_high, uint8_t *
   if (has_high) memset(high, 0, 32);
   for (int j = 0; j < 8; j += 2)
     for (int l = 0; l < 32; l++) {
-      const int a = c->codes[l][lane + j], b = c->codes[l][lane + j + 1];
+      const uint8_t a = c->codes[lane + j][l], b = c->codes[lane + j + 1][l];
       low[j * 16 + l] = (uint8_t)((a & 15) | (b & 15) << 4);
       if (has_high) high[l] |= (uint8_t)(a >> 4 << j | b >> 4 << (j + 1));
     }
@@ -111,7 +125,7 @@ static void pack_q6_k(const struct coded *c, uint8_t *block) {
   for (int part = 0; part < 16; part++) {
     block[192 + part] = (uint8_t)c->scales[part];
     for (int l = 0; l < 16; l++) {
-      const int code = c->codes[l][part] + 32, place = part % 2 * 16 + l, plane = part / 2;
+      const int code = c->codes[part][l], place = part % 2 * 16 + l, plane = part / 2;
       block[plane / 4 * 64 + plane % 2 * 32 + place] |= (uint8_t)((code & 15) << (plane % 4 / 2 * 4));
       block[128 + plane / 4 * 32 + place] |= (uint8_t)(code >> 4 << (plane % 4 * 2));
     }
@@ -124,7 +138,7 @@ static void pack_q2_k(const struct coded *c, uint8_t *block) {
   for (int part = 0; part < 16; part++) {
     block[part] = (uint8_t)(c->scales[part] | c->offsets[part] << 4);
     uint8_t *const codes = block + 16 + part / 8 * 32 + part % 2 * 16;
-    for (int l = 0; l < 16; l++) codes[l] |= (uint8_t)(c->codes[l][part] << (part % 8 / 2 * 2));
+    for (int l = 0; l < 16; l++) codes[l] |= (uint8_t)(c->codes[part][l] << (part % 8 / 2 * 2));
   }
   put_half(block + 80, c->scale[0]);
   put_half(block + 82, c->least[0]);
@@ -139,7 +153,7 @@ static void pack_q3_k(const struct coded *c, uint8_t *block) {
     packed[8 + part % 4] |= (uint8_t)(scale >> 4 << (part / 4 * 2));
     uint8_t *const codes = block + 32 + part / 8 * 32 + part % 2 * 16, *const high = block + part % 2 * 16;
     for (int l = 0; l < 16; l++) {
-      const int code = c->codes[l][part] + 4;
+      const int code = c->codes[part][l];
       codes[l] |= (uint8_t)((code & 3) << (part % 8 / 2 * 2));
       high[l] |= (uint8_t)(code >> 2 << (part / 2));
     }
@@ -163,7 +177,7 @@ static void q8_0(const float *x, uint8_t *block) {
   float most = 0;
   for (int j = 0; j < 32; j++) most = __builtin_fabsf(x[j]) > most ? __builtin_fabsf(x[j]) : most;
   const float scale = most / 127, inverse = scale > 0 ? 1 / scale : 0;
-  put_half(block, scale);
+  put_half(block, half_of(scale));
   for (int j = 0; j < 32; j++) {
     const float y = x[j] * inverse;
     block[2 + j] = (uint8_t)(int8_t)(y + (y < 0 ? -0.5f : 0.5f));

@@ -4,10 +4,9 @@
 // 2. The parts of a block together: the shared scales are halves, the parts' are small whole numbers; each part takes the best pair near its
 //    own; then the shared scales are solved for by least squares, and so on twice.
 
-INLINE vf NAME(pick)(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
-INLINE vi NAME(pick_i)(vi mask, vi a, vi b) { return (mask & a) | (~mask & b); }
-INLINE vf NAME(larger)(vf a, vf b) { return NAME(pick)(a > b, a, b); }
-INLINE vf NAME(smaller)(vf a, vf b) { return NAME(pick)(a < b, a, b); }
+INLINE vf NAME(pick)(vi mask, vf a, vf b) { return mask ? a : b; }
+INLINE vf NAME(larger)(vf a, vf b) { return a > b ? a : b; }
+INLINE vf NAME(smaller)(vf a, vf b) { return a < b ? a : b; }
 INLINE vf NAME(all)(float x) { return (vf){0} + x; }
 // Adding 1.5 · 2²³ rounds to an integer, ties to even.
 INLINE vf NAME(round)(vf x) { return (x + 12582912.f) - 12582912.f; }
@@ -23,15 +22,20 @@ struct NAME(sums) {
 };
 
 INLINE vf NAME(code)(const struct plan *plan, vf x, vf inverse, vf offset) {
-  const vf q = NAME(round)((x + offset) * inverse);
+  const vf q = NAME(round)((plan->has_offset ? x + offset : x) * inverse);
   return NAME(larger)(NAME(smaller)(q, NAME(all)((float)plan->most)), NAME(all)((float)plan->least));
+}
+
+// The code counted from the least one.
+INLINE vi NAME(code_bits)(const struct plan *plan, vf x, vf inverse, vf offset) {
+  return __builtin_convertvector(NAME(code)(plan, x, inverse, offset), vi) - plan->least;
 }
 
 INLINE struct NAME(sums) NAME(sum)(const struct plan *plan, const vf *x, vf inverse, vf offset) {
   struct NAME(sums) s = {{0}, {0}, {0}};
   for (int j = 0; j < plan->width; j++) {
     const vf q = NAME(code)(plan, x[j], inverse, offset);
-    s.q += q;
+    if (plan->has_offset) s.q += q;
     s.qq += q * q;
     s.qx += q * x[j];
   }
@@ -51,7 +55,8 @@ INLINE struct NAME(fit) NAME(solve)(const struct plan *plan, struct NAME(sums) s
     f.scale = NAME(pick)(is_good, scale, NAME(larger)(f.scale, NAME(all)(0)));
     f.offset = NAME(pick)(is_good, offset, f.offset);
   }
-  f.error = xx + f.scale * (f.scale * s.qq - 2.f * s.qx) + f.offset * (f.offset * n + 2.f * x - 2.f * f.scale * s.q);
+  f.error = xx + f.scale * (f.scale * s.qq - 2.f * s.qx);
+  if (plan->has_offset) f.error = f.error + f.offset * (f.offset * n + 2.f * x - 2.f * f.scale * s.q);
   return f;
 }
 
@@ -64,7 +69,7 @@ INLINE void NAME(keep)(struct NAME(fit) *best, struct NAME(fit) new) {
 
 // Step 1.
 INLINE struct NAME(fit) NAME(alone)(const struct plan *plan, const vf *x) {
-  vf low = x[0], high = x[0], sum = {0}, squares = {0}, peak = {0};
+  vf low = x[0], high = x[0], sum = {0}, squares = {0};
   for (int j = 0; j < plan->width; j++) {
     low = NAME(smaller)(low, x[j]);
     high = NAME(larger)(high, x[j]);
@@ -78,26 +83,21 @@ INLINE struct NAME(fit) NAME(alone)(const struct plan *plan, const vf *x) {
     // A part of one number below zero is all offset.
     const vi is_flat = high - low == 0.f;
     const vf exact = NAME(pick)(is_flat, NAME(all)(0), best.error);
-    best = (struct NAME(fit)){NAME(all)(0), -low * (vf)(is_flat & (vi)NAME(all)(1)), exact};
-    // With few codes it pays to cut off the ends.
-    const int ends = plan->most < 8 ? 4 : 1, steps = plan->most < 8 ? 14 : 20;
-    const float first = plan->most < 8 ? -0.6f : -0.9f, step = plan->most < 8 ? 0.15f : 0.1f;
-    for (int end = 0; end < ends; end++)
-      for (int k = 0; k < steps; k++) {
-        const vf codes = inverse * ((float)plan->most + first + step * (float)k);
+    best = (struct NAME(fit)){NAME(all)(0), NAME(pick)(is_flat, -low, NAME(all)(0)), exact};
+    for (int end = 0; end < plan->tries.ends; end++)
+      for (int k = 0; k < plan->tries.steps; k++) {
+        const vf codes = inverse * ((float)plan->most + plan->tries.first + plan->tries.step * (float)k);
         NAME(keep)(&best, NAME(solve)(plan, NAME(sum)(plan, x, codes, -low * (1.f - 0.12f * (float)end)), sum, squares));
       }
   } else {
-    peak = NAME(pick)(high > -low, high, low);
-    const vf inverse = NAME(inverse)(peak);
-    // The largest magnitude gets the least code, which is one further from zero than the largest; with few codes some more is cut off.
-    const float reach = plan->least > -8 ? 0.16f : 0.1f;
-    for (int k = -14; k <= 14; k++) {
-      const vf codes = inverse * ((float)plan->least + reach * (float)k);
+    // The largest magnitude gets the least code, which is one further from zero than the largest.
+    const vf inverse = NAME(inverse)(NAME(pick)(high > -low, high, low));
+    for (int k = 0; k < plan->tries.steps; k++) {
+      const vf codes = inverse * ((float)plan->least + plan->tries.first + plan->tries.step * (float)k);
       NAME(keep)(&best, NAME(solve)(plan, NAME(sum)(plan, x, codes, NAME(all)(0)), sum, squares));
     }
   }
-  for (int round = 0; round < 3; round++)
+  for (int round = 0; round < plan->tries.rounds; round++)
     NAME(keep)(&best, NAME(solve)(plan, NAME(sum)(plan, x, NAME(inverse)(best.scale), best.offset), sum, squares));
   return best;
 }
@@ -116,16 +116,19 @@ INLINE vf NAME(together)(vf x, int parts, bool takes_largest) {
   return x;
 }
 
+// The bits of the nearest halves, ties to even: `half_of` in lanes.
+INLINE vi NAME(half_bits)(vf x) {
+  const vi word = (vi)x, sign = word >> 16 & 0x8000, size = word & 0x7fffffff;
+  const vi beyond = size > 0x7f800000 ? (vi)0x7e00 : (vi)0x7c00;
+  const vi normal = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+  const vi small = (vi)((vf)size + 0.5f) - 0x3f000000;
+  return sign | (size >= 0x47800000 ? beyond : size >= 0x38800000 ? normal : small);
+}
+
+// The nearest halves as numbers.
 INLINE vf NAME(halves)(vf x) {
-  for (int i = 0; i < LANES; i++) {
-    const uint16_t half = half_of(x[i]);
-    const uint32_t size = (uint32_t)(half & 0x7fff) << 13;
-    float number;
-    memcpy(&number, &size, 4);
-    number *= 0x1p112f;
-    x[i] = half & 0x8000 ? -number : number;
-  }
-  return x;
+  const vi half = NAME(half_bits)(x);
+  return (vf)((vi)((vf)((half & 0x7fff) << 13) * 0x1p112f) | (half & 0x8000) << 16);
 }
 
 // The codes of scales for given shared ones.
@@ -185,21 +188,43 @@ INLINE void NAME(resolve)(const struct plan *plan, const vf *x, struct NAME(shar
 
 INLINE void NAME(write)(const struct plan *plan, const vf *x, struct NAME(shared) s, struct coded *out) {
   const vf scale = s.scale * s.scales, offset = s.least * s.offsets, inverse = NAME(inverse)(scale);
-  memcpy(out->scale, &s.scale, sizeof s.scale);
-  memcpy(out->least, &s.least, sizeof s.least);
+  const vi half = NAME(half_bits)(s.scale), least = NAME(half_bits)(s.least);
+  memcpy(out->scale, &half, sizeof half);
+  memcpy(out->least, &least, sizeof least);
   const vi scales = __builtin_convertvector(s.scales, vi), offsets = __builtin_convertvector(s.offsets, vi);
   memcpy(out->scales, &scales, sizeof scales);
   memcpy(out->offsets, &offsets, sizeof offsets);
-  for (int j = 0; j < plan->width; j++) {
-    const vi code = __builtin_convertvector(NAME(code)(plan, x[j], inverse, offset), vi);
-    memcpy(out->codes[j], &code, sizeof code);
+  const int bytes = plan->is_paired ? plan->width / 2 : plan->width;
+  for (int j = 0; j < bytes; j += 4) {
+    vi four = {0};
+    for (int k = 0; k < 4; k++) {
+      vi code = NAME(code_bits)(plan, x[j + k], inverse, offset);
+      if (plan->is_paired) code |= NAME(code_bits)(plan, x[j + k + bytes], inverse, offset) << 4;
+      four |= code << (8 * k);
+    }
+    int32_t lanes[LANES];
+    memcpy(lanes, &four, sizeof lanes);
+    for (int lane = 0; lane < LANES; lane++) memcpy(out->codes[lane] + j, lanes + lane, 4);
+  }
+}
+
+// Numbers j … j + 15 of each lane's part. Interleaving one half of the vectors with the other four times turns rows into columns.
+INLINE void NAME(columns)(const float *numbers, int width, vf *x) {
+  for (int lane = 0; lane < LANES; lane++) memcpy(x + lane, numbers + lane * width, sizeof *x);
+  for (int round = 0; round < 4; round++) {
+    vf y[LANES];
+    for (int i = 0; i < LANES / 2; i++) {
+      const vf a = x[i], b = x[i + LANES / 2];
+      y[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      y[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    memcpy(x, y, sizeof y);
   }
 }
 
 INLINE void NAME(search_with)(const struct plan *plan, const float *numbers, struct coded *out) {
   vf x[LONGEST];
-  for (int lane = 0; lane < LANES; lane++)
-    for (int j = 0; j < plan->width; j++) ((float *)x)[j * LANES + lane] = numbers[lane * plan->width + j];
+  for (int j = 0; j < plan->width; j += LANES) NAME(columns)(numbers + j, plan->width, x + j);
   const struct NAME(fit) fit = NAME(alone)(plan, x);
   if (plan->parts == 1) {
     NAME(write)(plan, x, (struct NAME(shared)){NAME(halves)(fit.scale), NAME(all)(0), NAME(all)(1), NAME(all)(0), fit.error}, out);

@@ -52,7 +52,7 @@ public final class SFTTrainer {
     let limit = recipe.memory.tokensAtOnce(
       longest: longest, batchSize: recipe.plan.batchSize, isGPU: model.placement.device.isCUDA)
     let tokens = longest >= limit ? longest : min(limit, longest * window)
-    return MemoryPlan(model, recipe, tokens: tokens, passes: max(1, longest * window / max(1, tokens))) { _ in .float32 }
+    return MemoryPlan(model, recipe, tokens: tokens, passes: max(1, longest * window / max(1, tokens))) { 4 * $0.shape.count }
   }
 
   /// The bytes that training will need at its peak on a GPU: the largest steps run on a simulated one.

@@ -2,11 +2,12 @@ import SwiftletCPU
 import SwiftletFormats
 import SwiftletLayers
 import SwiftletModels
+import SwiftletOps
 import SwiftletTensorCore
 
 /// A GGUF file seen as a model folder in Hugging Face layout: a config, and weights under their names there, with rows in their order.
 ///
-/// F32, F16 and BF16 stay as they are; block formats are written out in float32.
+/// F32, F16 and BF16 stay as they are; matrices in block formats can be had as they are coded, or written out in float32.
 final class GGUFModel: WeightFile {
   /// What `config.json` would say.
   let config: ModelConfig
@@ -55,18 +56,36 @@ final class GGUFModel: WeightFile {
   }
 
   func tensor(_ name: String) throws -> Tensor {
-    guard let (tensor, expert) = find(name) else { throw CheckpointError(file.path, "no tensor for \"\(name)\"") }
-    var bytes = file.bytes(of: tensor)
-    var shape = tensor.shape
-    if let expert {
-      guard shape.count == 3, expert < shape[0] else { throw CheckpointError(file.path, "tensor \"\(tensor.name)\": no expert \(expert)") }
-      let size = bytes.count / shape[0]
-      bytes = UnsafeRawBufferPointer(rebasing: bytes[expert * size..<(expert + 1) * size])
-      shape.removeFirst()
-    }
-    let stored = try numbers(tensor, bytes, Shape(shape))
+    let (tensor, bytes, shape) = try part(name)
+    let stored = try numbers(tensor, bytes, shape)
     if family.isShifted(name) { return shifted(stored) }
     return family.isPermuted(name) ? try unpermuted(stored, name) : stored
+  }
+
+  func codedFormat(_ name: String) -> QuantizationFormat? {
+    guard let (tensor, _) = find(name), shape(name)?.count == 2, !family.isShifted(name),
+      BlockCodec.numbers(tensor.type.rawValue) != nil
+    else { return nil }
+    return .blocks(tensor.type.rawValue)
+  }
+
+  func matrix(_ name: String, shape wanted: Shape) throws -> QuantizedMatrix? {
+    guard let format = codedFormat(name) else { return nil }
+    let (_, bytes, shape) = try part(name)
+    guard shape == wanted, shape[0] > 0 else { throw CheckpointError(name, "a matrix \(wanted) is wanted, found \(shape)") }
+    let codes = view(bytes, [shape[0], bytes.count / shape[0]], .uint8)
+    return QuantizedMatrix(
+      shape: shape, format: format, codes: family.isPermuted(name) ? try unpermuted(codes, name) : codes, scales: .amongCodes)
+  }
+
+  /// The tensor that holds `name`, its bytes and sizes: of a stack of experts one expert's.
+  private func part(_ name: String) throws -> (tensor: GGUFTensor, bytes: UnsafeRawBufferPointer, shape: Shape) {
+    guard let (tensor, expert) = find(name) else { throw CheckpointError(file.path, "no tensor for \"\(name)\"") }
+    let (bytes, shape) = (file.bytes(of: tensor), tensor.shape)
+    guard let expert else { return (tensor, bytes, Shape(shape)) }
+    guard shape.count == 3, expert < shape[0] else { throw CheckpointError(file.path, "tensor \"\(tensor.name)\": no expert \(expert)") }
+    let size = bytes.count / shape[0]
+    return (tensor, UnsafeRawBufferPointer(rebasing: bytes[expert * size..<(expert + 1) * size]), Shape(Array(shape.dropFirst())))
   }
 
   private func numbers(_ tensor: GGUFTensor, _ bytes: UnsafeRawBufferPointer, _ shape: Shape) throws -> Tensor {

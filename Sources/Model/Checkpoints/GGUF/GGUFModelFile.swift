@@ -4,8 +4,8 @@ import SwiftletLayers
 import SwiftletModels
 import SwiftletTensorCore
 
-/// Writes models as GGUF files, adapters merged in: llama.cpp's names, orders of rows and stacks of experts. Memory: one matrix (of a stack one
-/// expert's) in float32 and its codes beside the model.
+/// Writes models as GGUF files, adapters merged in: llama.cpp's names, orders of rows and stacks of experts. Memory beside the model: some MB;
+/// where an adapter changes it, one matrix (of a stack one expert's) in float32.
 public enum GGUFModelFile {
   /// What was written.
   public struct Report: Sendable {
@@ -69,6 +69,7 @@ private final class GGUFSavePlan {
   private let form: GGUFMetadata
   private let decoder: DecoderConfig
   private let base: BaseWeights
+  private lazy var slices = GGUFSlices()
 
   init(_ model: CausalLM, _ type: GGUFExportType, source: String?) throws {
     form = try GGUFMetadata(model.config, model.decoder)
@@ -111,18 +112,18 @@ private final class GGUFSavePlan {
     }
   }
 
-  /// A weight in float32, merged and in llama.cpp's order.
+  /// A weight, merged and in llama.cpp's order; in its stored format where nothing changes its numbers.
   private func exact(_ parameter: Parameter, _ adapter: LoRAAdapter?, _ name: String, isEmbedding: Bool) throws -> Tensor {
     let base = try base.tensor(parameter)
-    var weight = base.converted(to: .float32, part: .workspace)
+    var weight = base
     if let adapter {
-      let merged = adapter.merged(base, isEmbedding: isEmbedding)
-      if merged.largestDifference(from: weight) > 0 { changed += 1 }
-      weight = merged
+      weight = adapter.merged(base, isEmbedding: isEmbedding)
+      if weight.largestDifference(from: base) > 0 { changed += 1 }
     } else if parameter.isTrainable {
       changed += 1
     }
     if form.family.isShifted(name) {
+      weight = weight.converted(to: .float32, part: .workspace)
       weight.withFloats { for i in $0.indices { $0[i] += form.family.normOffset } }
     }
     if form.family.isPermuted(name) {
@@ -134,27 +135,7 @@ private final class GGUFSavePlan {
 
   /// Codes a piece and writes it; notes how far codes are from numbers.
   func append(_ make: () throws -> Tensor, _ plan: GGUFPlan, to writer: GGUFWriter) throws {
-    let exact = try make()
-    switch plan.type {
-    case .f32: try exact.withBytes { try writer.append($0) }
-    case .f16, .bf16:
-      let rounded = exact.converted(to: plan.type == .f16 ? .float16 : .bfloat16, part: .workspace)
-      try Finite.check(rounded, plan.name)
-      largestError = max(largestError, rounded.largestDifference(from: exact))
-      try rounded.withBytes { try writer.append($0) }
-    default: try appendCodes(exact, plan, to: writer)
-    }
-  }
-
-  private func appendCodes(_ exact: Tensor, _ plan: GGUFPlan, to writer: GGUFWriter) throws {
-    let (numbers, bytes) = plan.type.block
-    var codes = [UInt8](repeating: 0, count: exact.count / numbers * bytes)
-    let read = Tensor(uninitialized: exact.shape, .float32, part: .workspace)
-    exact.withFloats { x in codes.withUnsafeMutableBytes { BlockCodec.encode(plan.type.rawValue, UnsafeBufferPointer(x), into: $0) } }
-    codes.withUnsafeBytes { codes in read.withFloats { BlockCodec.decode(plan.type.rawValue, codes, into: $0) } }
-    try Finite.check(read, plan.name)
-    largestError = max(largestError, read.largestDifference(from: exact))
-    try codes.withUnsafeBytes { try writer.append($0) }
+    largestError = max(largestError, try slices.write(try make(), plan) { try writer.append($0) })
   }
 
   func metadata(text: [(String, GGUFValue)], name: String, _ type: GGUFExportType) -> [(String, GGUFValue)] {

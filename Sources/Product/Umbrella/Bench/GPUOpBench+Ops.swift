@@ -56,7 +56,7 @@ extension GPUOpBench {
     [QuantizationFormat.nf4, .int8, .fp8, .fp8Blocks].map { format in
       let stored = QuantizedMatrix.byteCount([wide, width], format)
       return GPUOpBench(
-        name: "dequantize", shape: "\(format.rawValue) [\(wide), \(width)] → bf16", work: .bytes(Double(stored + 2 * wide * width)),
+        name: "dequantize", shape: "\(format) [\(wide), \(width)] → bf16", work: .bytes(Double(stored + 2 * wide * width)),
         inputBytes: stored + 2 * wide * width
       ) { place in
         let matrix = QuantizedMatrix(quantizing: place.numbers([wide, width], scale: 0.02), format)

@@ -28,12 +28,12 @@ struct MatrixView {
   }
 }
 
-/// `c[m, n] = alpha · a · b`, added to `c` where `accumulate`; `c` has rows of `n`.
+/// `c[m, n] = alpha · a · b`, added to `c` where `accumulate`; rows of `c` are `stride` apart, `n` where nil.
 func product(
   _ a: MatrixView, _ b: MatrixView, into c: UnsafeMutablePointer<Float>, m: Int, n: Int, k: Int, accumulate: Bool = false,
-  alpha: Float = 1
+  alpha: Float = 1, stride: Int? = nil
 ) {
   CPUMatmul.multiply(
     a: a.data, aType: a.type, lda: a.stride, transposeA: a.transposed, b: b.data, bType: b.type, ldb: b.stride,
-    transposeB: b.transposed, c: c, ldc: n, m: m, n: n, k: k, accumulate: accumulate, alpha: alpha)
+    transposeB: b.transposed, c: c, ldc: stride ?? n, m: m, n: n, k: k, accumulate: accumulate, alpha: alpha)
 }

@@ -21,7 +21,7 @@ public func linearCrossEntropy(
   let pass = HeadPass(
     projection: projection, transform: LogitTransform(softCap: options.softCap, scale: options.logitScale), rows: rows)
   let inputs = [x] + projection.parameters
-  let wanted = inputs.contains { $0.needsGradient }
+  let wanted = inputs.contains { $0?.needsGradient ?? false }
   let dx = x.needsGradient ? Tensor(zeros: x.shape) : nil
   let gradients = wanted ? ProjectionGradients(zerosFor: projection) : nil
   var losses = [Double](repeating: 0, count: rows.count)
@@ -37,7 +37,7 @@ public func linearCrossEntropy(
   guard let tape = tape(of: inputs) else { return (sum, rows.count) }
   let parts = [dx] + (gradients?.list(projection.form) ?? projection.parameters.map { _ in nil })
   let places = parts.map { $0 != nil }
-  let output = tape.record("linearCrossEntropy", inputs, saving: parts.compactMap { $0 }, outputs: [sum]) { context in
+  let output = tape.record("linearCrossEntropy", inputs.map { $0?.trace }, saving: parts.compactMap { $0 }, outputs: [sum]) { context in
     guard let seed = context.take()?.scalar else { return places.map { _ in nil } }
     var next = 0
     return places.map { present in
@@ -69,11 +69,11 @@ public func tokenLogProbabilities(
   }
   let inputs = [x] + projection.parameters
   guard let tape = tape(of: inputs) else { return output }
-  let form = projection.form
-  return tape.record("tokenLogProbabilities", inputs, saving: [x] + projection.tensors, outputs: [output]) { context in
+  let (form, frozen, saved) = (projection.form, projection.weight.quantized, [x] + projection.tensors)
+  return tape.record("tokenLogProbabilities", inputs.map { $0?.trace }, saving: saved, outputs: [output]) { context in
     guard let seeds = context.take() else { return context.needs.map { _ in nil } }
     let x = context.saved[0]
-    let projection = Projection(form, from: context.saved.dropFirst())
+    let projection = Projection(form, frozen: frozen, from: context.saved.dropFirst())
     let dx = context.needs[0] ? Tensor(zeros: x.shape) : nil
     let gradients = ProjectionGradients(projection, context: &context, first: 1)
     HeadPass(projection: projection, transform: transform, rows: rows).run(x, gradients: gradients, dx: dx) { index, logits in

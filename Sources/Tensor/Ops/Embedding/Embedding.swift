@@ -18,11 +18,7 @@ public func embedding(
 ) -> Tensor {
   precondition(weight.shape.rank == 2, "an embedding table [vocabulary, dimension] is wanted, not \(weight.shape)")
   let table = EmbeddingTable(weight: weight, a: lora?.a, b: lora?.b, loraScale: lora?.scale ?? 1, scale: scale)
-  if ids.device == .cpu {
-    for id in ids.elements(Int32.self) {
-      precondition(id >= 0 && id < table.vocabulary, "token id \(id) is outside of a vocabulary of \(table.vocabulary)")
-    }
-  }
+  if ids.device == .cpu { check(ids, vocabulary: table.vocabulary) }
   let onGPU = weight.device.isCUDA || ids.device.isCUDA
   let places = onGPU ? ids.moved(to: weight.device.isCUDA ? weight.device : ids.device) : ids
   let (output, h) = onGPU ? table.forwardOnGPU(places, dtype ?? weight.dtype) : table.forward(ids.elements(Int32.self))
@@ -48,4 +44,22 @@ public func embedding(
     table.backward(gradient, ids: saved[0].elements(Int32.self), h: hasLoRA ? saved[4] : nil, targets)
     return targets
   }[0]
+}
+
+/// The rows of a frozen table that lies quantised in host memory, decoded as they are wanted: [tokens, dimension], float32. Otherwise as above.
+public func embedding(_ ids: Tensor, _ table: QuantizedMatrix, scale: Float = 1) -> Tensor {
+  check(ids, vocabulary: table.outputs)
+  let output = Tensor(uninitialized: [ids.count, table.inputs])
+  for (row, id) in ids.elements(Int32.self).enumerated() {
+    table.dequantize(rows: Int(id)..<Int(id) + 1, into: output.rows(row..<row + 1))
+  }
+  if scale != 1 { for i in 0..<output.count { output.floats[i] *= scale } }
+  // No gradient, but what follows stands on the tape of the ids.
+  return tape(of: ids)?.carry(output) ?? output
+}
+
+private func check(_ ids: Tensor, vocabulary: Int) {
+  for id in ids.elements(Int32.self) {
+    precondition(id >= 0 && id < vocabulary, "token id \(id) is outside of a vocabulary of \(vocabulary)")
+  }
 }

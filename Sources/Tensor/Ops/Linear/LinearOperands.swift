@@ -41,6 +41,6 @@ extension LinearOperands {
       a: a, b: b, scale: scale, dropout: form.dropout, magnitude: form.hasMagnitude ? tensors.removeFirst() : nil)
   }
 
-  /// The map as the CPU computes it; a quantised weight is written out as float32 numbers for as long as the projection lives.
-  var cpuProjection: Projection { Projection(weight: weight.dense(.float32, on: .cpu), bias: bias, lora: lora) }
+  /// The map as the CPU computes it.
+  var cpuProjection: Projection { Projection(weight: weight, bias: bias, lora: lora) }
 }

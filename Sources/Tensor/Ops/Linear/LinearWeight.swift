@@ -47,11 +47,11 @@ public enum LinearWeight {
     }
   }
 
-  /// [out, in] in `dtype`, on a GPU: the weight itself where it is dense and has that format, else a copy that lives as long as the caller
-  /// keeps it. On the CPU a dense weight is given as it is, a quantised one as float32.
+  /// [out, in] in `dtype` on a GPU: the weight itself where it is dense and has that format, else a copy that lives as long as the caller
+  /// keeps it.
   func dense(_ dtype: DType, on device: Device) -> Tensor {
     switch self {
-    case .dense(let weight): return device.isCUDA && weight.dtype != dtype ? weight.cast(to: dtype, part: .workspace) : weight
+    case .dense(let weight): return weight.dtype != dtype ? weight.cast(to: dtype, part: .workspace) : weight
     case .quantized(let weight):
       let target = Tensor(uninitialized: weight.shape, dtype, part: .workspace, on: device)
       weight.dequantize(into: target)

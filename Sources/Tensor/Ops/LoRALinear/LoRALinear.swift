@@ -27,17 +27,15 @@ private func cpuProject(_ x: Tensor, _ operands: LinearOperands, _ name: StaticS
   let projection = operands.cpuProjection
   let output = Tensor(uninitialized: x.shape.withColumns(projection.outputs))
   let h = projection.forward(x.pointer, rows: rows, into: output.pointer)
+  let traces = ([x] + projection.parameters).map { $0?.trace }
   guard let tape = tape(of: [x] + projection.parameters) else { return output }
-  let wantsInput = [projection.weight, projection.lora?.a, projection.lora?.magnitude].contains { $0?.needsGradient ?? false }
+  let wantsInput = [projection.weight.trained, projection.lora?.a, projection.lora?.magnitude].contains { $0?.needsGradient ?? false }
   let (form, shape) = (projection.form, x.shape)
-  // A quantised weight is the model's own and stays; its numbers are made again in backward.
-  let frozen = operands.weight.quantized
-  let kept = Array(frozen == nil ? projection.tensors[...] : projection.tensors.dropFirst())
+  let (frozen, kept) = (operands.weight.quantized, projection.tensors)
   let saved = kept + [h].compactMap { $0 } + (wantsInput ? [x] : [])
-  return tape.record(name, [x] + projection.parameters, saving: saved, outputs: [output]) { context in
+  return tape.record(name, traces, saving: saved, outputs: [output]) { context in
     guard let gradient = context.take() else { return context.needs.map { _ in nil } }
-    let remade = frozen.map { [LinearWeight.quantized($0).dense(.float32, on: .cpu)] } ?? []
-    let projection = Projection(form, from: remade + context.saved)
+    let projection = Projection(form, frozen: frozen, from: context.saved)
     let rest = context.saved.dropFirst(kept.count)
     let h = form.scale == nil ? nil : rest.first
     let x = wantsInput ? rest.last : nil

@@ -55,9 +55,7 @@ extension Projection {
         accumulate: true)
     }
     guard lora != nil, let h else {
-      if let dx {
-        product(MatrixView(dy, columns: outputs), MatrixView(weight), into: dx, m: rows, n: inputs, k: outputs, accumulate: accumulate)
-      }
+      if let dx { weight.multiply(dy, rows: rows, into: dx, accumulate: accumulate) }
       return
     }
     let dropped = x.flatMap { self.dropped($0, rows: rows, firstRow: firstRow) }
@@ -107,7 +105,7 @@ extension Projection {
     guard let lora, let dz else { return }
     let dropout = lora.dropout
     let direct = dropout == nil ? scaled?.pointer ?? UnsafeMutablePointer(mutating: dy) : UnsafeMutablePointer(mutating: dy)
-    product(MatrixView(direct, columns: outputs), MatrixView(weight), into: dx, m: rows, n: inputs, k: outputs, accumulate: accumulate)
+    weight.multiply(direct, rows: rows, into: dx, accumulate: accumulate)
     guard let dropout else {
       product(MatrixView(dz), MatrixView(lora.a), into: dx, m: rows, n: inputs, k: lora.rank, accumulate: true)
       return
@@ -117,7 +115,7 @@ extension Projection {
     if let scaled {
       let values = scaled.pointer
       forElements(rows * outputs) { for i in $0 { values[i] -= dy[i] } }
-      product(MatrixView(scaled), MatrixView(weight), into: through.pointer, m: rows, n: inputs, k: outputs, accumulate: true)
+      weight.multiply(scaled.pointer, rows: rows, into: through.pointer, accumulate: true)
     }
     dropout.apply(through.pointer, to: dx, first: firstRow * inputs, count: rows * inputs, accumulate: true)
   }
@@ -129,7 +127,7 @@ extension Projection {
     guard let lora, let norms else { return }
     let u = Tensor(uninitialized: [rows, outputs], part: .workspace)
     let (values, norm, outputs) = (u.pointer, norms.pointer, outputs)
-    product(MatrixView(x, columns: inputs), MatrixView(weight).T, into: values, m: rows, n: outputs, k: inputs)
+    weight.multiplyTransposed(MatrixView(x, columns: inputs), rows: rows, into: values)
     product(MatrixView(h), MatrixView(lora.b).T, into: values, m: rows, n: outputs, k: lora.rank, accumulate: true, alpha: lora.scale)
     forElements(rows * outputs) { for i in $0 { values[i] *= dy[i] } }
     let sums = Tensor(zeros: [outputs], part: .workspace)
@@ -154,7 +152,7 @@ extension ProjectionGradients {
     func zeros(_ tensor: Tensor?) -> Tensor? {
       tensor.flatMap { $0.needsGradient ? Tensor(zeros: $0.shape, part: .gradients) : nil }
     }
-    weight = zeros(projection.weight)
+    weight = zeros(projection.weight.trained)
     bias = zeros(projection.bias)
     a = zeros(projection.lora?.a)
     b = zeros(projection.lora?.b)

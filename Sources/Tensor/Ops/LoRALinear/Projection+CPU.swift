@@ -8,7 +8,7 @@ extension Projection {
   @discardableResult
   func forward(_ x: UnsafePointer<Float>, rows: Int, firstRow: Int = 0, into y: UnsafeMutablePointer<Float>) -> Tensor? {
     let input = MatrixView(x, columns: inputs)
-    product(input, MatrixView(weight).T, into: y, m: rows, n: outputs, k: inputs)
+    weight.multiplyTransposed(input, rows: rows, into: y)
     var h: Tensor?
     if let lora {
       let dropped = self.dropped(x, rows: rows, firstRow: firstRow)
@@ -53,7 +53,7 @@ extension Projection {
     guard let ratio = magnitudeRatio() else { return }
     let u = Tensor(uninitialized: [rows, outputs], part: .workspace)
     let (values, count) = (u.pointer, outputs)
-    product(MatrixView(dropped), MatrixView(weight).T, into: values, m: rows, n: outputs, k: inputs)
+    weight.multiplyTransposed(MatrixView(dropped), rows: rows, into: values)
     forElements(rows * count) { for i in $0 { y[i] -= values[i] } }
     addAdapter(h, rows: rows, into: values)
     forRows(rows, columns: count) { row in
@@ -74,7 +74,7 @@ extension Projection {
     let block = Tensor(uninitialized: [min(64, outputs), inputs], part: .workspace)
     for start in stride(from: 0, to: outputs, by: 64) {
       let rows = min(64, outputs - start)
-      convert(weight, from: start * inputs, count: rows * inputs, to: block.pointer)
+      weight.write(start..<start + rows, into: block)
       product(
         MatrixView(lora.b.rows(start..<start + rows)), MatrixView(lora.a), into: block.pointer, m: rows, n: inputs, k: lora.rank,
         accumulate: true, alpha: lora.scale)

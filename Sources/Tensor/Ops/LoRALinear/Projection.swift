@@ -31,14 +31,14 @@ public struct LoRAOperands {
 /// `y = x·Wᵀ + s·drop(x)·Aᵀ·Bᵀ + bias`; with DoRA the sum of both products is multiplied by `magnitude / ‖W + s·B·A‖` per output before
 /// the bias (where dropout is active, the part of `W` that DoRA adds sees the dropped input: PEFT's formula).
 struct Projection {
-  let weight: Tensor
+  let weight: LinearWeight
   let bias: Tensor?
   let lora: LoRAOperands?
   /// ‖W + s·B·A‖ for each output; set with DoRA.
   var norms: Tensor?
 
-  init(weight: Tensor, bias: Tensor?, lora: LoRAOperands?) {
-    precondition(weight.shape.rank == 2, "a weight [out, in] is wanted, not \(weight.shape)")
+  init(weight: LinearWeight, bias: Tensor?, lora: LoRAOperands?) {
+    if let shape = weight.trained?.shape { precondition(shape.rank == 2, "a weight [out, in] is wanted, not \(shape)") }
     self.weight = weight
     self.bias = bias
     self.lora = lora
@@ -52,14 +52,17 @@ struct Projection {
     }
   }
 
-  var inputs: Int { weight.shape[1] }
-  var outputs: Int { weight.shape[0] }
+  var inputs: Int { weight.inputs }
+  var outputs: Int { weight.outputs }
 
-  /// What a node keeps of the map, in the order that `init(_:from:)` reads.
-  var tensors: [Tensor] { [weight] + [bias, lora?.a, lora?.b, lora?.magnitude, norms].compactMap { $0 } }
+  /// What a node keeps of the map, in the order that `init(_:frozen:from:)` reads. A quantised weight is the model's own and stays.
+  var tensors: [Tensor] { [weight.trained, bias, lora?.a, lora?.b, lora?.magnitude, norms].compactMap { $0 } }
 
-  /// The tensors that may want gradients, in the order of `ProjectionGradients.list`.
-  var parameters: [Tensor] { [weight] + [bias, lora?.a, lora?.b, lora?.magnitude].compactMap { $0 } }
+  /// The tensors that may want gradients, in the order of `ProjectionGradients.list`; nil in the place of a quantised weight.
+  var parameters: [Tensor?] {
+    let rest: [Tensor] = [bias, lora?.a, lora?.b, lora?.magnitude].compactMap { $0 }
+    return [weight.trained] + rest
+  }
 
   /// What remains of the map when its tensors are taken away: what a backward rule may capture.
   var form: Form { Form(hasBias: bias != nil, scale: lora?.scale, dropout: lora?.dropout, hasMagnitude: norms != nil) }
@@ -71,11 +74,13 @@ struct Projection {
     let hasMagnitude: Bool
   }
 
-  /// The map again from a node's saved tensors.
-  init(_ form: Form, from saved: some Sequence<Tensor>) {
+  /// The map again from a node's saved tensors: the weight, unless it is `frozen`, and what sits on it.
+  init(_ form: Form, frozen: QuantizedMatrix?, from saved: some Sequence<Tensor>) {
     var rest = Array(saved)[...]
     let next = { (wanted: Bool) -> Tensor? in wanted ? rest.popFirst() : nil }
-    guard let weight = next(true) else { preconditionFailure("a projection was saved without its weight") }
+    guard let weight = frozen.map(LinearWeight.quantized) ?? next(true).map(LinearWeight.dense) else {
+      preconditionFailure("a projection was saved without its weight")
+    }
     self.weight = weight
     bias = next(form.hasBias)
     let a = next(form.scale != nil)

@@ -21,7 +21,11 @@ extension QuantizedMatrix {
     if let rowScale { precondition(rowScale.count == outputs && rowScale.dtype == .float32, "row factors \(rowScale.shape) for \(shape)") }
     if rows.isEmpty || inputs == 0 { return }
     if device.isCUDA { return dequantizeOnGPU(rows, target, rowScale) }
-    if format.isFourBit { fourBit(rows, target, rowScale) } else { eightBit(rows, target, rowScale) }
+    switch format {
+    case .nf4, .fp4: fourBit(rows, target, rowScale)
+    case .int8, .fp8, .fp8Blocks: eightBit(rows, target, rowScale)
+    case .blocks(let type): blocks(rows, Int32(clamping: type), target, rowScale)
+    }
   }
 
   /// The rows as a new tensor [rows, in].
@@ -55,6 +59,7 @@ extension QuantizedMatrix {
   func withScales(_ blocks: Range<Int>, _ body: (UnsafePointer<Float>) -> Void) {
     switch scales {
     case .plain(let scales): body(scales.pointer + blocks.lowerBound)
+    case .amongCodes: preconditionFailure("\(format) has no scales beside its codes")
     case .coded(let codes, let absmax, let map, let offset):
       let (codes, absmax, map, offset) = (codes.elements(UInt8.self), absmax.pointer, map.pointer, offset.pointer[0])
       withUnsafeTemporaryAllocation(of: Float.self, capacity: blocks.count) { buffer in
@@ -78,6 +83,25 @@ extension QuantizedMatrix {
           let row = rows.lowerBound + r
           Self.row(bytes + row * columns, scale, row, columns, format, factors?[row] ?? 1, numbers)
           CPUConvert.fromFloat(numbers, count: columns, to: out + r * stride * size, type: type)
+        }
+      }
+    }
+  }
+
+  private func blocks(_ rows: Range<Int>, _ type: Int32, _ target: Tensor, _ rowScale: Tensor?) {
+    let (columns, stride, factors) = (inputs, target.shape.columns, rowScale?.pointer)
+    let (count, rowBytes) = (columns / swiftlet_block_numbers(type), codes.byteCount / outputs)
+    let (bytes, out, size, float) = (codes.elements(UInt8.self).baseAddress, target.bytes, target.dtype.size, target.cpuFloat)
+    guard let bytes else { return }
+    parallelFor(rows.count, grain: max(1, (1 << 15) / columns)) { range in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { buffer in
+        guard let base = buffer.baseAddress else { return }
+        for r in range {
+          let (row, place) = (rows.lowerBound + r, out + r * stride * size)
+          let numbers = float == .f32 ? place.assumingMemoryBound(to: Float.self) : base
+          _ = swiftlet_decode_blocks(type, bytes + row * rowBytes, count, numbers)
+          if let factors { for c in 0..<columns { numbers[c] *= factors[row] } }
+          if float != .f32 { CPUConvert.fromFloat(numbers, count: columns, to: place, type: float) }
         }
       }
     }

@@ -73,6 +73,7 @@ extension QuantizedMatrix {
     switch scales {
     case .plain(let scales): (scales.address, [.null, .null, .null, .null])
     case .coded: (.null, scales.tensors.map(\.address))
+    case .amongCodes: preconditionFailure("\(format) has no kernel")
     }
   }
 

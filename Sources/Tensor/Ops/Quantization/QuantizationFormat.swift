@@ -1,7 +1,7 @@
 import CPlatform
 
 /// How a frozen weight is coded.
-public enum QuantizationFormat: String, Hashable, Sendable, CaseIterable {
+public enum QuantizationFormat: Hashable, Sendable {
   /// 16 quantiles of a normal distribution, a scale for each block of consecutive numbers (Dettmers et al., 2023).
   case nf4
   /// 4-bit floating-point numbers, scales as `nf4`.
@@ -12,6 +12,17 @@ public enum QuantizationFormat: String, Hashable, Sendable, CaseIterable {
   case fp8
   /// The same with a scale for each block of 128 rows and 128 columns.
   case fp8Blocks
+  /// Blocks of a GGUF file, by their type's number there; scales stand among the codes. On the CPU only.
+  case blocks(UInt32)
+
+  /// The formats that `QuantizedMatrix(quantizing:)` makes.
+  public static let made: [QuantizationFormat] = [.nf4, .fp4, .int8, .fp8, .fp8Blocks]
+
+  /// Whether scales stand among the codes.
+  public var isBlocks: Bool {
+    if case .blocks = self { return true }
+    return false
+  }
 
   /// Whether two codes share a byte.
   public var isFourBit: Bool { self == .nf4 || self == .fp4 }

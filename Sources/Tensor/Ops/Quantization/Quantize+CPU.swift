@@ -23,6 +23,7 @@ extension QuantizedMatrix {
     case .nf4, .fp4: self.init(fourBit: matrix, format, blockSize, doubleQuantized)
     case .int8, .fp8: self.init(rowsOf: matrix, format)
     case .fp8Blocks: self.init(blocksOf: matrix)
+    case .blocks(let type): preconditionFailure("block format \(type) is read from files, not made here")
     }
   }
 

@@ -3,13 +3,14 @@ import SwiftletTensorCore
 
 /// A frozen matrix in few bits: codes, their scales, and how to read them. A value made of tensors, on one device.
 ///
-/// The layouts are those of bitsandbytes and of FP8 checkpoints, so that their files are taken as they are.
+/// The layouts are those of bitsandbytes, of FP8 checkpoints and of GGUF files, so that their files are taken as they are.
 public struct QuantizedMatrix {
   /// [out, in].
   public let shape: Shape
   /// How the numbers are coded.
   public let format: QuantizationFormat
   /// 4-bit: uint8 [⌈out·in / 2⌉], the even element in the high half of a byte. int8: int8 [out, in]. fp8: uint8 [out, in].
+  /// Blocks: uint8 [out, bytes of a row].
   public let codes: Tensor
   /// What codes are multiplied with.
   public let scales: Scales
@@ -29,12 +30,15 @@ public struct QuantizedMatrix {
     ///   - map: float32 [256]
     ///   - offset: float32 [1]
     case coded(codes: Tensor, absmax: Tensor, map: Tensor, offset: Tensor)
+    /// Blocks hold their own.
+    case amongCodes
 
     /// The tensors, in the order of the case.
     public var tensors: [Tensor] {
       switch self {
       case .plain(let scales): [scales]
       case .coded(let codes, let absmax, let map, let offset): [codes, absmax, map, offset]
+      case .amongCodes: []
       }
     }
   }
@@ -72,6 +76,7 @@ public struct QuantizedMatrix {
       switch scales {
       case .plain: .plain(t[1])
       case .coded: .coded(codes: t[1], absmax: t[2], map: t[3], offset: t[4])
+      case .amongCodes: .amongCodes
       }
     return QuantizedMatrix(
       shape: shape, format: format, codes: t[0], scales: scales, blockSize: blockSize, codebook: codebook == nil ? nil : t[t.count - 1])
@@ -83,10 +88,12 @@ public struct QuantizedMatrix {
     case .nf4, .fp4: (shape.count + blockSize - 1) / blockSize
     case .int8, .fp8: outputs
     case .fp8Blocks: ((outputs + 127) / 128) * ((inputs + 127) / 128)
+    case .blocks: 0
     }
   }
 
   private func check() {
+    if case .blocks(let type) = format { return checkBlocks(type) }
     let bytes = format.isFourBit ? (shape.count + 1) / 2 : shape.count
     precondition(codes.byteCount == bytes, "\(format) codes \(codes.shape) \(codes.dtype) for a matrix \(shape): \(bytes) bytes are wanted")
     if format.isFourBit {
@@ -102,7 +109,19 @@ public struct QuantizedMatrix {
       precondition(
         codes.dtype == .uint8 && codes.count == scaleCount && absmax.count == nested && map.count == 256 && offset.count == 1,
         "coded scales \(codes.shape), absmax \(absmax.shape), map \(map.shape), offset \(offset.shape) for \(scaleCount) blocks")
+    case .amongCodes: preconditionFailure("\(format) wants scales beside its codes")
     }
+  }
+
+  private func checkBlocks(_ type: UInt32) {
+    guard case .amongCodes = scales, let numbers = BlockCodec.numbers(type) else {
+      preconditionFailure("block format \(type) is unknown, or has scales beside its codes")
+    }
+    precondition(inputs % numbers == 0, "rows of \(inputs) numbers are no whole blocks of \(numbers)")
+    precondition(
+      codes.dtype == .uint8 && codes.byteCount == Self.byteCount(shape, format), "codes \(codes.shape) \(codes.dtype) for a matrix \(shape)"
+    )
+    precondition(!codes.device.isCUDA, "a GPU has no kernel for block format \(type)")
   }
 
   /// The block sizes that kernels know.
@@ -118,6 +137,7 @@ public struct QuantizedMatrix {
       return (shape.count + 1) / 2 + scales + 64
     case .int8, .fp8: return shape.count + 4 * rows
     case .fp8Blocks: return shape.count + 4 * ((rows + 127) / 128) * ((columns + 127) / 128)
+    case .blocks(let type): return rows * BlockCodec.byteCount(type, numbers: columns)
     }
   }
 }

@@ -81,15 +81,15 @@ extension MemoryPlan {
       let limit = recipe.memory.tokensAtOnce(longest: longest, batchSize: recipe.plan.batchSize, isGPU: false)
       pass = (max(longest, min(limit, longest * rows)), rows)
     }
-    self.init(model, recipe, tokens: pass.tokens, passes: pass.passes, dtype: try source.formats(recipe))
+    self.init(model, recipe, tokens: pass.tokens, passes: pass.passes, bytes: try source.storedBytes(recipe))
   }
 
   /// The plan of a model (with its adapter, if any) under a recipe. The model may be made of shapes only.
   /// - Parameters:
   ///   - tokens: of the largest pass.
   ///   - passes: the most passes that a step needs.
-  ///   - dtype: format of a frozen parameter in memory; asked where the parameter has no value.
-  package init(_ model: CausalLM, _ recipe: Recipe, tokens: Int, passes: Int, dtype: (String) -> DType) {
+  ///   - bytes: of a frozen parameter in memory; asked where the parameter has no value.
+  package init(_ model: CausalLM, _ recipe: Recipe, tokens: Int, passes: Int, bytes: (Parameter) -> Int) {
     self.tokens = tokens
     let copies = Set(model.savedModules)
     for module in model.modules {
@@ -97,8 +97,7 @@ extension MemoryPlan {
       if copies.contains(module.path) { adapter += 4 * module.parameters.reduce(0) { $0 + $1.shape.count } }
     }
     weights = model.parameters.reduce(0) { total, parameter in
-      let size = parameter.isTrainable ? 4 : (parameter.dtype ?? dtype(parameter.name)).size
-      return total + size * parameter.shape.count
+      total + (parameter.isTrainable ? 4 * parameter.shape.count : parameter.byteCount ?? bytes(parameter))
     }
     // Copies that are trained whole stand in the list of parameters in the place of what they replace, which stays beside them.
     optimizer = model.trainableParameters.reduce(0) { $0 + recipe.optimizer.stateBytes(count: $1.shape.count) }

@@ -3,6 +3,7 @@ import SwiftletCheckpoints
 import SwiftletFormats
 import SwiftletLayers
 import SwiftletModels
+import SwiftletOps
 import SwiftletTensorCore
 
 /// Where a recipe's model comes from, and how it is saved.
@@ -51,7 +52,8 @@ struct ModelSource {
   func model(_ recipe: Recipe, checkpoint: String?) throws -> CausalLM {
     let seed = UInt64(bitPattern: Int64(recipe.plan.seed))
     guard let adapter = recipe.adapter else {
-      let model = try checkpoint.map { try ModelLoader.load($0, as: recipe.model.weights, on: device) } ?? base(recipe, seed)
+      let saved = try checkpoint.map { try ModelLoader.load($0, as: recipe.model.weights, on: device) }
+      let model = try saved ?? base(recipe, seed, isTrained: true)
       try model.makeAllTrainable()
       return model
     }
@@ -64,8 +66,11 @@ struct ModelSource {
     return model
   }
 
-  private func base(_ recipe: Recipe, _ seed: UInt64) throws -> CausalLM {
-    if let folder { return try ModelLoader.load(folder, as: recipe.model.weights, on: device, placing: recipe.memory.applied) }
+  private func base(_ recipe: Recipe, _ seed: UInt64, isTrained: Bool = false) throws -> CausalLM {
+    // The blocks of a GGUF file are frozen: what is to be trained itself starts at their numbers.
+    let isCoded = isTrained && recipe.model.weights == .stored && folder.map(GGUFFile.isAt) == true
+    let weights = isCoded ? .float32 : recipe.model.weights
+    if let folder { return try ModelLoader.load(folder, as: weights, on: device, placing: recipe.memory.applied) }
     return try ModelRegistry.make(
       config: config, source: .random(seed: seed),
       placement: recipe.memory.applied(to: recipe.model.weights.placement(on: device, stored: .float32)))
@@ -94,12 +99,16 @@ struct ModelSource {
     return model
   }
 
-  /// The format of each stored tensor, to be asked by name; float32 for random weights.
-  func formats(_ recipe: Recipe) throws -> (String) -> DType {
-    if let chosen = recipe.model.weights.format { return { _ in chosen.dtype } }
-    guard let folder else { return { _ in .float32 } }
+  /// Bytes of each parameter in memory on the CPU, frozen, to be asked one by one; float32 for random weights.
+  func storedBytes(_ recipe: Recipe) throws -> (Parameter) -> Int {
+    if let chosen = recipe.model.weights.format { return { chosen.dtype.size * $0.shape.count } }
+    guard let folder else { return { 4 * $0.shape.count } }
     let reader = try CheckpointReader(folder)
-    return { reader.format($0) ?? .float32 }
+    let coded = reader.codedFormats.filter { $0.value.isBlocks }
+    return { parameter in
+      if let format = coded[parameter.name] { return QuantizedMatrix.byteCount(parameter.shape, format) }
+      return (reader.format(parameter.name) ?? .float32).size * parameter.shape.count
+    }
   }
 }
 
