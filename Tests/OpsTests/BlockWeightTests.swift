@@ -26,8 +26,8 @@ import Testing
   }
 
   /// Output, and gradients of the input and of the adapter.
-  private static func map(_ weight: LinearWeight, dora: Bool) -> [[Float]] {
-    let (rows, rank) = (5, 3)
+  private static func map(_ weight: LinearWeight, rows: Int, dora: Bool) -> [[Float]] {
+    let rank = 3
     let (tape, boxes) = (Tape(), (0..<4).map { _ in GradientBox() })
     let x = tape.watch(BitsTests.random(1, [rows, weight.inputs]), for: boxes[0])
     let a = tape.watch(BitsTests.random(2, [rank, weight.inputs]), for: boxes[1])
@@ -63,9 +63,9 @@ import Testing
       let matrix = try Self.matrix(type, halves, [700, 4096])
       let numbers = LinearWeight.dense(matrix.dequantized())
       #expect(matrix.dequantized().array(Float.self).allSatisfy(\.isFinite) && matrix.byteCount < 700 * 4096 * 9 / 8)
-      for dora in [false, true] {
-        let (coded, dense) = (Self.map(.quantized(matrix), dora: dora), Self.map(numbers, dora: dora))
-        #expect(coded == dense && coded.allSatisfy { !$0.isEmpty }, "type \(type), DoRA \(dora)")
+      for (rows, dora) in [(1, false), (5, true), (20, false), (20, true)] {
+        let (coded, dense) = (Self.map(.quantized(matrix), rows: rows, dora: dora), Self.map(numbers, rows: rows, dora: dora))
+        #expect(coded == dense && coded.allSatisfy { !$0.isEmpty }, "type \(type), \(rows) rows, DoRA \(dora)")
       }
       let (coded, dense) = (Self.head(.quantized(matrix)), Self.head(numbers))
       #expect(coded == dense && coded.allSatisfy { !$0.isEmpty }, "type \(type), head")
