@@ -145,5 +145,5 @@ extension CausalLM {
 
 extension Module {
   /// Whether it chooses experts.
-  var isRouter: Bool { path.hasSuffix(".gate") || path.hasSuffix(".router") }
+  var isRouter: Bool { Placement.isRouter(path) }
 }

@@ -42,7 +42,8 @@ public struct Placement: Hashable, Sendable {
   /// the last bits of their scores.
   package func computeType(of path: String) -> DType { Self.isRouter(path) ? .float32 : computeType }
 
-  private static func isRouter(_ path: String) -> Bool { ["router", "gate"].contains(path.split(separator: ".").last ?? "") }
+  /// Whether the module at `path` chooses experts.
+  package static func isRouter(_ path: String) -> Bool { ["router", "gate"].contains(path.split(separator: ".").last ?? "") }
 
   /// How the matrix `name` of the linear layer at `path` is coded once it is made. What is stored in no more bits than asked for stays; a GPU,
   /// for which alone this is asked, has blocks as numbers.
