@@ -44,6 +44,9 @@ struct ModelBenchOptions: ParsableArguments {
   @Option(name: .long, help: ArgumentHelp("Precision of the weights: float32, float16, bfloat16, fp8, int8 or nf4.", valueName: "w"))
   var weights = WeightPrecision.stored
 
+  @Option(name: .long, help: ArgumentHelp("Gradients of attention on a GPU: own kernels, or cudnn where it is faster.", valueName: "who"))
+  var attention = AttentionOption.own
+
   @Flag(name: .long, help: "Print where the time of one more training step went on the GPU.")
   var profile = false
 
@@ -65,6 +68,7 @@ struct ModelBenchOptions: ParsableArguments {
     options.warmUp = max(0, warmUp)
     options.memory.checkpoint = checkpoint
     options.memory.offload = offload
+    options.attention = attention
     options.device = device
     options.profiles = profile
     options.weights = weights
@@ -81,3 +85,4 @@ struct ModelBenchOptions: ParsableArguments {
 
 extension CheckpointOption: ExpressibleByArgument {}
 extension OffloadOption: ExpressibleByArgument {}
+extension AttentionOption: ExpressibleByArgument {}

@@ -15,6 +15,7 @@ struct row {
 static const struct row driver_rows[] = {SWIFTLET_DRIVER(ROW)};
 static const struct row nvrtc_rows[] = {SWIFTLET_NVRTC(ROW)};
 static const struct row cublaslt_rows[] = {SWIFTLET_CUBLASLT(ROW)};
+static const struct row cudnn_rows[] = {SWIFTLET_CUDNN(ROW)};
 
 static const char *bind(void *library, const struct row *rows, size_t count) {
   const char *missing = NULL;
@@ -32,6 +33,7 @@ const char *swiftlet_cuda_bind(enum swiftlet_cuda_library which, void *library) 
   case SWIFTLET_LIBRARY_DRIVER: return bind(library, driver_rows, COUNT(driver_rows));
   case SWIFTLET_LIBRARY_NVRTC: return bind(library, nvrtc_rows, COUNT(nvrtc_rows));
   case SWIFTLET_LIBRARY_CUBLASLT: return bind(library, cublaslt_rows, COUNT(cublaslt_rows));
+  case SWIFTLET_LIBRARY_CUDNN: return bind(library, cudnn_rows, COUNT(cudnn_rows));
   }
   return "library";
 }

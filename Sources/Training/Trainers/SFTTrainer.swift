@@ -26,7 +26,7 @@ public final class SFTTrainer {
   ///   - heldOut: what `evaluate` looks at.
   ///   - optimizer: overrides the recipe's.
   /// - Precondition: at least one row.
-  /// - Throws: where the model has no adapter and its weights cannot be trained themselves.
+  /// - Throws: where the model has no adapter and its weights cannot be trained themselves, or a library that the recipe names is missing.
   public init(
     _ model: CausalLM, on rows: [TokenRow], heldOut: [TokenRow] = [], optimizer: OptimizerChoice? = nil, recipe: Recipe = Recipe()
   ) throws {
@@ -38,6 +38,7 @@ public final class SFTTrainer {
     if let optimizer { recipe.optimizer = optimizer }
     self.recipe = recipe
     if model.trainableParameters.isEmpty { try model.makeAllTrainable() }
+    try recipe.plan.apply(to: model.placement.device)
   }
 
   /// Steps of the whole run.

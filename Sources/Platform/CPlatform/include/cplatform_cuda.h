@@ -1,7 +1,7 @@
 #ifndef SWIFTLET_CPLATFORM_CUDA_H
 #define SWIFTLET_CPLATFORM_CUDA_H
 
-// The CUDA driver, NVRTC and cuBLASLt as far as they are used here: own declarations, no header of CUDA. Each table row is
+// The CUDA driver, NVRTC, cuBLASLt and cuDNN as far as they are used here: own declarations, no header of CUDA. Each table row is
 //   F(needed, type of result, result where the symbol is missing, name, symbol in the library, parameters, arguments)
 // and yields a function pointer, a row for the binder and a function of that name that calls through the pointer.
 // Handles are `void *`, addresses on the device `uint64_t`, status codes `int` with 0 for success.
@@ -132,11 +132,28 @@ struct swiftlet_blas_choice {
      void *stream),                                                                                                                        \
     (handle, product, alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algorithm, workspace, workspace_bytes, stream))
 
+// cuDNN's graphs are made of descriptors with numbered attributes: `type` says what `values` are.
+#define SWIFTLET_CUDNN(F)                                                                                                                  \
+  F(1, size_t, 0, cudnnGetVersion, cudnnGetVersion, (void), ())                                                                           \
+  F(0, const char *, "unknown", cudnnGetErrorString, cudnnGetErrorString, (int status), (status))                                         \
+  F(1, int, 1, cudnnCreate, cudnnCreate, (void **handle), (handle))                                                                       \
+  F(1, int, 1, cudnnSetStream, cudnnSetStream, (void *handle, void *stream), (handle, stream))                                            \
+  F(1, int, 1, cudnnBackendCreateDescriptor, cudnnBackendCreateDescriptor, (int kind, void **descriptor), (kind, descriptor))             \
+  F(1, int, 1, cudnnBackendDestroyDescriptor, cudnnBackendDestroyDescriptor, (void *descriptor), (descriptor))                            \
+  F(1, int, 1, cudnnBackendSetAttribute, cudnnBackendSetAttribute,                                                                        \
+    (void *descriptor, int attribute, int type, int64_t count, const void *values), (descriptor, attribute, type, count, values))         \
+  F(1, int, 1, cudnnBackendGetAttribute, cudnnBackendGetAttribute,                                                                        \
+    (void *descriptor, int attribute, int type, int64_t wanted, int64_t *found, void *values),                                            \
+    (descriptor, attribute, type, wanted, found, values))                                                                                  \
+  F(1, int, 1, cudnnBackendFinalize, cudnnBackendFinalize, (void *descriptor), (descriptor))                                              \
+  F(1, int, 1, cudnnBackendExecute, cudnnBackendExecute, (void *handle, void *plan, void *pack), (handle, plan, pack))
+
 #define SWIFTLET_POINTER(needed, type, missing, name, symbol, parameters, arguments) type(*name) parameters;
 struct swiftlet_cuda_pointers {
   SWIFTLET_DRIVER(SWIFTLET_POINTER)
   SWIFTLET_NVRTC(SWIFTLET_POINTER)
   SWIFTLET_CUBLASLT(SWIFTLET_POINTER)
+  SWIFTLET_CUDNN(SWIFTLET_POINTER)
 };
 #undef SWIFTLET_POINTER
 /// Filled by `swiftlet_cuda_bind`.
@@ -147,9 +164,15 @@ extern struct swiftlet_cuda_pointers swiftlet_cuda;
 SWIFTLET_DRIVER(SWIFTLET_WRAPPER)
 SWIFTLET_NVRTC(SWIFTLET_WRAPPER)
 SWIFTLET_CUBLASLT(SWIFTLET_WRAPPER)
+SWIFTLET_CUDNN(SWIFTLET_WRAPPER)
 #undef SWIFTLET_WRAPPER
 
-enum swiftlet_cuda_library { SWIFTLET_LIBRARY_DRIVER = 0, SWIFTLET_LIBRARY_NVRTC = 1, SWIFTLET_LIBRARY_CUBLASLT = 2 };
+enum swiftlet_cuda_library {
+  SWIFTLET_LIBRARY_DRIVER = 0,
+  SWIFTLET_LIBRARY_NVRTC = 1,
+  SWIFTLET_LIBRARY_CUBLASLT = 2,
+  SWIFTLET_LIBRARY_CUDNN = 3,
+};
 
 /// Finds the functions of a library that dlopen gave. Returns the name of the first needed one that it lacks, NULL where it has all.
 const char *swiftlet_cuda_bind(enum swiftlet_cuda_library which, void *library);

@@ -38,9 +38,13 @@ public final class CUDADevice: @unchecked Sendable {
   // Spares allocations the lock of `arenas` where there is no graph.
   let hasArenas = Atomic<Bool>(false)
   private let openedBlas = Mutex<CUDABlas?>(nil)
+  private let openedDNN = Mutex<CUDADNN?>(nil)
 
   /// Buffers for weights that are dequantised beside the computation; 0 saves their memory and dequantises between products.
   public var dequantizationSlots = 2
+  /// Whether attention may take its gradients from cuDNN where that is faster: what they add up to then depends on the order in which blocks
+  /// come, and two runs have not the same bits.
+  public var prefersDNN = false
   // Where kernels go that name no stream; nil: `stream`.
   var launching: CUDAStream?
 
@@ -227,6 +231,16 @@ public final class CUDADevice: @unchecked Sendable {
       if let blas { return blas }
       let made = CUDABlas(self)
       blas = made
+      return made
+    }
+  }
+
+  /// Graphs of operations by cuDNN, opened at the first use.
+  public var dnn: CUDADNN {
+    openedDNN.withLock { dnn in
+      if let dnn { return dnn }
+      let made = CUDADNN(self)
+      dnn = made
       return made
     }
   }

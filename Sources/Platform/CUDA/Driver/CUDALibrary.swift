@@ -8,7 +8,7 @@ import CPlatform
 
 /// A library of NVIDIA that is opened at run time; none is needed to start.
 public enum CUDALibrary: String, CaseIterable, Sendable {
-  case driver, nvrtc, cublasLt
+  case driver, nvrtc, cublasLt, cudnn
 
   /// Where it was found, or why not.
   public struct Status: Sendable {
@@ -24,6 +24,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     case .driver: CUDALibrary.openedDriver
     case .nvrtc: CUDALibrary.openedNVRTC
     case .cublasLt: CUDALibrary.openedCUBLASLt
+    case .cudnn: CUDALibrary.openedCUDNN
     }
   }
 
@@ -35,6 +36,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
   private static let openedDriver = CUDALibrary.driver.load()
   private static let openedNVRTC = CUDALibrary.nvrtc.load()
   private static let openedCUBLASLt = CUDALibrary.cublasLt.load()
+  private static let openedCUDNN = CUDALibrary.cudnn.load()
 
   /// What users call it.
   public var title: String {
@@ -42,6 +44,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     case .driver: "the CUDA driver"
     case .nvrtc: "NVRTC"
     case .cublasLt: "cuBLASLt"
+    case .cudnn: "cuDNN"
     }
   }
 
@@ -51,6 +54,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     case .driver: ["libcuda.so.1"]
     case .nvrtc: ["libnvrtc.so.13", "libnvrtc.so.12"]
     case .cublasLt: ["libcublasLt.so.13", "libcublasLt.so.12"]
+    case .cudnn: ["libcudnn.so.9"]
     }
   }
 
@@ -66,6 +70,8 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
         + "\(variable) may name the file"
     case .cublasLt:
       "pip install nvidia-cublas (with a driver of CUDA 12: nvidia-cublas-cu12), or install the CUDA toolkit; \(variable) may name the file"
+    case .cudnn:
+      "pip install nvidia-cudnn-cu13 (with a driver of CUDA 12: nvidia-cudnn-cu12); \(variable) may name the file. Only `attention: cudnn` wants it"
     }
   }
 
@@ -74,6 +80,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     case .driver: []
     case .nvrtc: ["cuda_nvrtc"]
     case .cublasLt: ["cublas"]
+    case .cudnn: ["cudnn"]
     }
   }
 
@@ -82,6 +89,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     case .driver: SWIFTLET_LIBRARY_DRIVER
     case .nvrtc: SWIFTLET_LIBRARY_NVRTC
     case .cublasLt: SWIFTLET_LIBRARY_CUBLASLT
+    case .cudnn: SWIFTLET_LIBRARY_CUDNN
     }
   }
 
@@ -111,6 +119,7 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     case .driver: "cuInit"
     case .nvrtc: "nvrtcVersion"
     case .cublasLt: "cublasLtCreate"
+    case .cudnn: "cudnnCreate"
     }
   }
 

@@ -146,23 +146,32 @@ extension GPUOpBench {
   // MARK: attention, head, optimizer
 
   private static var attentions: [GPUOpBench] {
-    [(4, 2048), (1, 8192)].flatMap { batch, length in
-      let (heads, keyHeads, dimension) = (32, 8, 128)
-      // Two products of half a square each; backward has five.
-      let flops = 2 * Double(batch * heads * dimension) * Double(length) * Double(length)
-      let rows = batch * length
-      return pair(
-        "attention", "causal \(batch) × \(length), \(heads)/\(keyHeads) heads of \(dimension)", .flops(flops), .flops(2.5 * flops),
-        inputBytes: 2 * rows * (heads + 2 * keyHeads) * dimension, result: [rows, heads * dimension]
-      ) { place in
-        let layout = SequenceLayout(lengths: [Int](repeating: length, count: batch))
-        let options = AttentionOptions(
-          heads: heads, keyValueHeads: keyHeads, headDimension: dimension, scale: 1 / Float(dimension).squareRoot())
-        let inputs = [heads, keyHeads, keyHeads].enumerated().map { index, heads in
-          OpBenchInputs(device: place.device, seed: place.seed * 3 + UInt64(index)).numbers([rows, heads * dimension])
-        }
-        return (inputs, { SwiftletOps.attention($0[0], $0[1], $0[2], layout: layout, options) })
+    [(4, 2048), (1, 8192)].flatMap { attention(batch: $0, length: $1) } + attention(batch: 1, length: 8192, byDNN: true).suffix(1)
+  }
+
+  private static func attention(batch: Int, length: Int, byDNN: Bool = false) -> [GPUOpBench] {
+    let (heads, keyHeads, dimension) = (32, 8, 128)
+    // Two products of half a square each; backward has five.
+    let flops = 2 * Double(batch * heads * dimension) * Double(length) * Double(length)
+    let rows = batch * length
+    return pair(
+      byDNN ? "attention-cudnn" : "attention", "causal \(batch) × \(length), \(heads)/\(keyHeads) heads of \(dimension)", .flops(flops),
+      .flops(2.5 * flops), inputBytes: 2 * rows * (heads + 2 * keyHeads) * dimension, result: [rows, heads * dimension]
+    ) { place in
+      let layout = SequenceLayout(lengths: [Int](repeating: length, count: batch))
+      let options = AttentionOptions(
+        heads: heads, keyValueHeads: keyHeads, headDimension: dimension, scale: 1 / Float(dimension).squareRoot())
+      let inputs = [heads, keyHeads, keyHeads].enumerated().map { index, heads in
+        OpBenchInputs(device: place.device, seed: place.seed * 3 + UInt64(index)).numbers([rows, heads * dimension])
       }
+      return (
+        inputs,
+        {
+          // What the gradients come from is asked at their time; nothing else in a benchmark asks.
+          place.device.gpu.prefersDNN = byDNN
+          return SwiftletOps.attention($0[0], $0[1], $0[2], layout: layout, options)
+        }
+      )
     }
   }
 

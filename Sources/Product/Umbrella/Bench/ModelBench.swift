@@ -28,6 +28,8 @@ public struct ModelBench: Sendable {
     public var warmUp = 2
     /// What is given up for memory.
     public var memory = MemoryOptions()
+    /// Who computes the gradients of attention on a GPU.
+    public var attention = AttentionOption.own
     /// Which optimizer.
     public var optimizer = OptimizerChoice.adamW(learningRate: 1e-4)
     /// Where the model lies and computes.
@@ -180,6 +182,7 @@ public struct ModelBench: Sendable {
     var recipe = Recipe()
     recipe.plan.batchSize = options.batch
     recipe.plan.accumulation = 1
+    recipe.plan.attention = options.attention
     let profiled = options.profiles && options.device.isCUDA ? 1 : 0
     let steps = options.steps + warmUp + profiled
     recipe.plan.steps = steps

@@ -16,8 +16,10 @@ extension DoctorReport {
       case .driver: "driver"
       case .nvrtc: "nvrtc"
       case .cublasLt: "cublaslt"
+      case .cudnn: "cudnn"
       }
     let status = library.status
+    if library == .cudnn, let error = status.error { return Line(subject, "not there, and not needed: \(error.advice)") }
     if let error = status.error { return Line(subject, error.found, .failed, fix: error.advice) }
     return Line(subject, [version(library), status.path].compactMap { $0 }.joined(separator: "  "))
   }
@@ -28,6 +30,8 @@ extension DoctorReport {
     case .nvrtc: (try? KernelCompiler.version()).map { "\($0.major).\($0.minor)" }
     // 130100 for 13.1.0, 120805 for 12.8.5
     case .cublasLt: CUDABlas.version.map { "\($0 / 10000).\($0 / 100 % 100).\($0 % 100)" }
+    // 91400 for 9.14.0
+    case .cudnn: CUDADNN.version.map { "\($0 / 10000).\($0 / 100 % 100).\($0 % 100)" }
     }
   }
 

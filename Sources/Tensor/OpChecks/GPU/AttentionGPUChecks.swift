@@ -15,6 +15,30 @@ extension GPUCheck {
     }
   }
 
+  /// The gradients by cuDNN against the processor, where it is installed; sequences long enough for it, with and without groups of heads.
+  static var dnnAttention: [GPUCheck] {
+    [(128, 4, 2, 1), (64, 2, 2, 2)].map { width, heads, keyHeads, count in
+      let options = AttentionOptions(heads: heads, keyValueHeads: keyHeads, headDimension: width, scale: 1 / Float(width).squareRoot())
+      let item = AttentionCase(
+        name: "attention by cuDNN \(width)", options: options, layout: SequenceLayout(lengths: [Int](repeating: 4096, count: count)))
+      return GPUCheck(item.name) { device in
+        // Optional: without it attention is our own, which has checks of its own.
+        if device.dnn.error != nil { return [] }
+        device.prefersDNN = true
+        defer {
+          device.prefersDNN = false
+          forgetAttentionTiles()
+        }
+        return [DType.bfloat16, .float16].flatMap { dtype in
+          let q = Tensor(uninitialized: [item.layout.queries, heads * width], dtype, part: .workspace, on: .cuda(device.ordinal))
+          let isUsed = takesGradientsFromDNN(q, layout: item.layout, options)
+          return [CheckResult(name: "\(item.name) \(dtype) is planned", error: isUsed ? 0 : .infinity, tolerance: 0)]
+            + item.check(dtype, on: .cuda(device.ordinal), repeats: false)
+        }
+      }
+    }
+  }
+
   /// Head sizes that the fast kernels know, sequences over several tiles.
   private static var wideAttentionCases: [AttentionCase] {
     let options = { (width: Int, window: Int?, cap: Float?) in
@@ -46,7 +70,8 @@ extension AttentionCase {
     return [kept] + zip(inputs, boxes).map { $1.gradient ?? Tensor(zeros: $0.shape, on: $0.device) }
   }
 
-  fileprivate func check(_ dtype: DType, on device: Device) -> [CheckResult] {
+  /// - Parameter repeats: whether the same bits are wanted twice.
+  fileprivate func check(_ dtype: DType, on device: Device, repeats: Bool = true) -> [CheckResult] {
     let rounded = { (x: Tensor) in x.moved(to: device).cast(to: dtype) }
     // Sinks are float32 everywhere.
     let there = inputs[..<3].map(rounded) + inputs[3...].map { $0.moved(to: device) }
@@ -54,7 +79,7 @@ extension AttentionCase {
     let seed = rounded(normal(15, [layout.queries, options.heads * (options.valueDimension ?? options.headDimension)]))
     let truth = results(here, seed: seed.cast(to: .float32).moved(to: .cpu))
     let found = results(there, seed: seed)
-    let again = results(there, seed: seed)
+    let again = repeats ? results(there, seed: seed) : found
     let names = ["output", "dq", "dk", "dv", "dsinks"]
     return truth.indices.flatMap { index -> [CheckResult] in
       let values = found[index].cast(to: .float32).array(Float.self)

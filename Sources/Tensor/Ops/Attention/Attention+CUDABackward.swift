@@ -12,6 +12,10 @@ extension CUDAAttention {
   func backward(_ saved: Saved) -> [Tensor] {
     let (q, k, v) = (saved.q, saved.k, saved.v)
     let gradients = [q, k, v].map { Tensor(uninitialized: $0.shape, dtype, on: device) }
+    if saved.sinks == nil, let dnn = DNNAttention(plan, like: q) {
+      dnn.backward(saved, gradients, scale: options.scale)
+      return gradients
+    }
     let logits = saved.sinks?.cast(to: .float32, part: .workspace)
     let pulls = logits != nil || !isHopperBackward ? Tensor(uninitialized: [heads, queries], part: .workspace, on: device) : nil
     if isHopperBackward {

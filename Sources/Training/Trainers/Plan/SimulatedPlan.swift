@@ -66,6 +66,7 @@ struct SimulatedPlan {
     steps.plan.steps = windows.count + 1
     // The first window once more: what the first step leaves behind lies beside the second.
     let rows = (windows + windows.prefix(1)).flatMap { $0 }
+    try steps.plan.apply(to: model.placement.device)
     let loop = TrainingLoop(model, rows: rows, heldOut: [], steps)
     while !loop.isDone { _ = try loop.step() }
     try device.check()

@@ -17,6 +17,7 @@ extension DataLayoutOption: RecipeWord {
 extension TrainOnOption: RecipeWord { package static var recipeDefault: TrainOnOption { .responses } }
 extension CheckpointOption: RecipeWord { package static var recipeDefault: CheckpointOption { .none } }
 extension OffloadOption: RecipeWord { package static var recipeDefault: OffloadOption { .none } }
+extension AttentionOption: RecipeWord { package static var recipeDefault: AttentionOption { .own } }
 extension RampShape: RecipeWord { package static var recipeDefault: RampShape { .linear } }
 
 extension ModelOptions: RecipeSection {
@@ -132,6 +133,7 @@ extension PlanOptions: RecipeSection {
     visit.field("accumulation", &accumulation)
     visit.field("seed", &seed)
     visit.field("maxGradNorm", &maxGradNorm)
+    visit.field("attention", &attention)
   }
   package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
     exclusive("epochs", "steps", given, node, path, problems) {

@@ -78,6 +78,14 @@ public enum MethodOption: Hashable, Sendable {
   case sft(SFTOptions)
 }
 
+/// Who computes the gradients of attention on a GPU.
+public enum AttentionOption: String, Hashable, Sendable, CaseIterable {
+  /// Our own kernels: the same bits every time.
+  case own
+  /// cuDNN where it is faster: causal sequences of one length, 4096 tokens or more. Two runs have not the same bits.
+  case cudnn
+}
+
 /// How long and in which portions.
 public struct PlanOptions: Hashable, Sendable {
   /// Passes over the data; nil where `steps` says it.
@@ -92,6 +100,8 @@ public struct PlanOptions: Hashable, Sendable {
   public var seed = 3407
   /// Gradients are scaled down to this global norm; 0 for no limit.
   public var maxGradNorm = 1.0
+  /// Who computes the gradients of attention on a GPU.
+  public var attention = AttentionOption.own
 
   /// The defaults.
   public init() {}

@@ -63,6 +63,7 @@ public final class TrainingSession {
     let settled = try TrainingSession.fitting(chosen, source, data, surroundings.device)
     let model = try source.model(chosen, checkpoint: checkpoint.map(folder.checkpoint))
     try data.check(vocabulary: model.vocabularySize)
+    try chosen.plan.apply(to: surroundings.device)
     loop = TrainingLoop(model, rows: data.rows, heldOut: data.heldOut, settled)
     record = RunRecord(
       version: surroundings.version, recipe: chosen, dataHash: data.hash, rows: data.rows.count, heldOutRows: data.heldOut.count,
