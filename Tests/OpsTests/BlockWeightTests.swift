@@ -98,6 +98,7 @@ import Testing
 
   /// A plan's stand-in has the bytes of the matrix; where rows are no whole blocks there is none.
   @Test func standIns() {
+    #expect(BlockCodec.formats == (0..<256).filter { BlockCodec.numbers($0) != nil })
     for type in BlockCodec.formats {
       let standing = QuantizedMatrix(standingFor: .blocks(type), [3, 512], on: .cpu)
       #expect(standing?.byteCount == BlockSamples.matrix(type, [3, 512]).byteCount)

@@ -61,6 +61,21 @@ extension TrainingTests {
       }
     }
 
+    /// A file may say of a matrix that it is in blocks which do not divide its rows: loading refuses it, a plan takes numbers for it.
+    @Test func blocksThatDoNotFit() throws {
+      _ = CUDADevice.simulated(capability: (9, 0), memory: 1 << 36, ordinal: 6200)
+      let names = try ModelRegistry.shapes(config: ModelConfig(parsing: Tiny.llama)).parameters.map(\.name)
+      for type in [UInt32(8), 12, 99] {
+        var placement = Placement(.cuda(6200), computing: .bfloat16)
+        placement.drawsOnDevice = true
+        placement.codedFormats = Dictionary(uniqueKeysWithValues: names.map { ($0, .blocks(type)) })
+        let model = try ModelRegistry.make(config: ModelConfig(parsing: Tiny.llama), source: .random(seed: 1), placement: placement)
+        // Rows of 32 numbers, and of 48.
+        let coded = model.parameters.filter { $0.quantized != nil }
+        #expect(coded.count == (type == 8 ? 20 : 0) && coded.allSatisfy { $0.shape[1] == 32 }, "type \(type): \(coded.count)")
+      }
+    }
+
     /// The peak of the plan is the peak of loading and training.
     @Test func plansAreWhatRunsTake() throws {
       let changes: [(inout Recipe) -> Void] = [

@@ -47,10 +47,11 @@ public struct Placement: Hashable, Sendable {
   /// Whether the module at `path` chooses experts.
   package static func isRouter(_ path: String) -> Bool { ["router", "gate"].contains(path.split(separator: ".").last ?? "") }
 
-  /// How the matrix `name` of the linear layer at `path` is coded once it is made. What is stored in no more bits than asked for stays.
+  /// How the matrix `name` of the linear layer at `path` is coded once it is made. What is stored in no more bits than asked for stays;
+  /// blocks are never made, only read or stood for.
   func quantization(of path: String, named name: String) -> QuantizationFormat? {
     let asked = quantization(of: path)
-    guard let stored = codedFormats[name], asked?.isFourBit != true || stored.isFourBit else { return asked }
+    guard let stored = codedFormats[name], !stored.isBlocks, asked?.isFourBit != true || stored.isFourBit else { return asked }
     return stored
   }
 
