@@ -50,13 +50,13 @@ let package = Package(
       kernels: [
         "Attention/attention.cuh", "Attention/Attention.cu", "Attention/AttentionHopper.cu", "Attention/AttentionHopperBackward.cu",
         "Attention/AttentionMMA.cu", "Attention/AttentionRows.cu", "Common/hopper.cuh", "Common/mma.cuh", "Common/norm.cuh",
-        "Common/numbers.cuh", "Common/philox.cuh", "Common/rows.cuh",
+        "Common/chunks.cuh", "Common/numbers.cuh", "Common/philox.cuh", "Common/rows.cuh",
         "Common/Dropout.cu", "Common/Initialization.cu", "LoRALinear/DoRA.cu", "Elementwise/Elementwise.cu", "Embedding/Embedding.cu",
         "GatedActivation/GatedActivation.cu",
         "LayerNorm/LayerNorm.cu", "RMSNorm/RMSNorm.cu", "RoPE/RoPE.cu", "Routing/Routing.cu",
         "CrossEntropy/CrossEntropy.cu",
         "Optimizers/Optimizers.cu",
-        "Quantization/Quantization.cu",
+        "Quantization/Quantization.cu", "Quantization/Blocks.cu",
       ]),
     module("Tensor/OpChecks", uses: ["SwiftletCPU", "SwiftletCUDA", "SwiftletTensorCore", "SwiftletOps"]),
 

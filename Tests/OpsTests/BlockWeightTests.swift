@@ -6,25 +6,6 @@ import Testing
 
 /// Weights in the blocks of GGUF files: products with them have the bits of products with their numbers.
 @Suite struct BlockWeightTests {
-  /// Formats, and where their blocks hold halves.
-  private static let formats: [(type: UInt32, halves: [Int])] = [
-    (2, [0]), (3, [0, 2]), (6, [0]), (7, [0, 2]), (8, [0]), (10, [80, 82]), (11, [108]), (12, [0, 2]), (13, [0, 2]), (14, [208]), (39, []),
-  ]
-
-  /// Codes that look like nothing, with scales of some hundredths.
-  private static func matrix(_ type: UInt32, _ halves: [Int], _ shape: Shape) throws -> QuantizedMatrix {
-    let numbers = try #require(BlockCodec.numbers(type))
-    let block = BlockCodec.byteCount(type, numbers: numbers)
-    let random = Random(seed: UInt64(type))
-    var codes = (0..<shape.count / numbers * block).map { UInt8(truncatingIfNeeded: random.word(UInt64($0))) }
-    for start in stride(from: 0, to: codes.count, by: block) {
-      for half in halves { codes[start + half + 1] = 0x28 }
-      if halves.isEmpty { codes[start] = 0x78 }
-    }
-    return QuantizedMatrix(
-      shape: shape, format: .blocks(type), codes: Tensor(codes, [shape[0], codes.count / shape[0]]), scales: .amongCodes)
-  }
-
   /// Output, and gradients of the input and of the adapter.
   private static func map(_ weight: LinearWeight, rows: Int, dora: Bool) -> [[Float]] {
     let rank = 3
@@ -58,9 +39,9 @@ import Testing
   }
 
   /// Panels of 256 rows: several, the last one shorter.
-  @Test func productsHaveTheBitsOfNumbers() throws {
-    for (type, halves) in Self.formats {
-      let matrix = try Self.matrix(type, halves, [700, 4096])
+  @Test func productsHaveTheBitsOfNumbers() {
+    for type in BlockCodec.formats {
+      let matrix = BlockSamples.matrix(type, [700, 4096])
       let numbers = LinearWeight.dense(matrix.dequantized())
       #expect(matrix.dequantized().array(Float.self).allSatisfy(\.isFinite) && matrix.byteCount < 700 * 4096 * 9 / 8)
       for (rows, dora) in [(1, false), (5, true), (20, false), (20, true)] {
@@ -72,10 +53,34 @@ import Testing
     }
   }
 
+  /// Rows by token id, with an adapter beside them and without, and the adapter's gradients.
+  @Test func tablesHaveTheBitsOfNumbers() {
+    for type in BlockCodec.formats {
+      let table = BlockSamples.matrix(type, [60, 256])
+      let ids = Tensor([Int32(3), 59, 3, 0], [4])
+      func rows(_ weight: LinearWeight, rank: Int) -> [[Float]] {
+        let (tape, boxes) = (Tape(), [GradientBox(), GradientBox()])
+        let lora =
+          rank == 0
+          ? nil
+          : LoRAOperands(
+            a: tape.watch(BitsTests.random(1, [rank, 60]), for: boxes[0]), b: tape.watch(BitsTests.random(2, [256, rank]), for: boxes[1]),
+            scale: 0.5)
+        let y = embedding(tape.carry(ids), weight, scale: 1.5, lora: lora)
+        tape.backward(from: y, seed: BitsTests.random(3, [4, 256]))
+        return [y.array(Float.self)] + boxes.prefix(rank).compactMap { $0.gradient?.array(Float.self) }
+      }
+      for rank in [0, 2] {
+        let (coded, dense) = (rows(.quantized(table), rank: rank), rows(.dense(table.dequantized()), rank: rank))
+        #expect(coded == dense && coded.count == 1 + rank, "type \(type), rank \(rank)")
+      }
+    }
+  }
+
   /// Rows of a range, in other formats, with factors and room behind them.
-  @Test func ranges() throws {
-    for (type, halves) in Self.formats {
-      let matrix = try Self.matrix(type, halves, [9, 256])
+  @Test func ranges() {
+    for type in BlockCodec.formats {
+      let matrix = BlockSamples.matrix(type, [9, 256])
       let whole = matrix.dequantized().array(Float.self)
       let factors = Tensor((0..<9).map { Float($0) * 0.25 - 2 }, [9])
       let target = Tensor([Float](repeating: 7, count: 4 * 260), [4, 260])
@@ -89,5 +94,17 @@ import Testing
       let short = matrix.dequantized(rows: 2..<9, .bfloat16).array(BFloat16.self)
       #expect(short == whole[512...].map { BFloat16($0) }, "type \(type)")
     }
+  }
+
+  /// A plan's stand-in has the bytes of the matrix; where rows are no whole blocks there is none.
+  @Test func standIns() {
+    #expect(BlockCodec.formats == (0..<256).filter { BlockCodec.numbers($0) != nil })
+    for type in BlockCodec.formats {
+      let standing = QuantizedMatrix(standingFor: .blocks(type), [3, 512], on: .cpu)
+      #expect(standing?.byteCount == BlockSamples.matrix(type, [3, 512]).byteCount)
+      #expect(QuantizedMatrix(standingFor: .blocks(type), [3, 500], on: .cpu) == nil)
+    }
+    #expect(QuantizedMatrix(standingFor: .nf4, [3, 512], on: .cpu) == nil)
+    #expect(QuantizedMatrix(standingFor: .blocks(99), [3, 512], on: .cpu) == nil)
   }
 }

@@ -63,10 +63,9 @@ public final class CheckpointReader {
     if tensors.names.isEmpty { throw CheckpointError(folder, "model.safetensors or model.safetensors.index.json is missing") }
     let shapes = try ModelRegistry.shapes(config: config)
     try check(shapes)
-    let provider = StoredProvider(
-      tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil, takesBlocks: !device.isCUDA)
+    let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil)
     let model = try ModelRegistry.make(
-      config: config, source: .provider(provider), placement: placing(weights.placement(on: device, stored: storedFormat)))
+      config: config, source: .provider(provider), placement: placing(weights.placement(on: device, stored: computeFormat)))
     if let error = provider.error { throw error }
     return model
   }
@@ -79,9 +78,18 @@ public final class CheckpointReader {
     return matrix.flatMap { tensors.format($0) } ?? .float32
   }
 
+  /// The format in which a GPU computes with the weights as they are stored: `storedFormat`, or bfloat16 where matrices are blocks.
+  public var computeFormat: DType { names.contains { tensors.codedFormat($0)?.isBlocks == true } ? .bfloat16 : storedFormat }
+
   /// How each tensor that is stored in few bits is coded, found without reading it.
   public var codedFormats: [String: QuantizationFormat] {
     Dictionary(names.compactMap { name in tensors.codedFormat(name).map { (name, $0) } }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The formats of all vectors.
+  public var vectorTypes: [String: DType] {
+    let vectors = names.filter { tensors.shape($0)?.count == 1 }
+    return Dictionary(vectors.compactMap { name in tensors.format(name).map { (name, $0) } }, uniquingKeysWith: { first, _ in first })
   }
 
   /// Whether a tensor is stored in few bits.
@@ -152,21 +160,17 @@ private final class StoredProvider: ParameterProvider {
   private let weights: WeightFormat?
   // Whether quantised matrices are wanted as numbers.
   private let isDense: Bool
-  // Whether matrices may stay in the blocks of a GGUF file: no GPU kernel reads them.
-  private let takesBlocks: Bool
   private(set) var error: (any Error)?
 
-  init(_ tensors: any WeightFile, _ weights: WeightFormat?, isDense: Bool, takesBlocks: Bool) {
+  init(_ tensors: any WeightFile, _ weights: WeightFormat?, isDense: Bool) {
     self.tensors = tensors
     self.weights = weights
     self.isDense = isDense
-    self.takesBlocks = takesBlocks
   }
 
   func matrix(_ name: String, shape: Shape) -> QuantizedMatrix? {
     do {
-      if isDense || (!takesBlocks && tensors.codedFormat(name)?.isBlocks == true) { return nil }
-      return try tensors.matrix(name, shape: shape)
+      return isDense ? nil : try tensors.matrix(name, shape: shape)
     } catch {
       self.error = self.error ?? error
       return nil

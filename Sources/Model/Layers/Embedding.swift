@@ -29,8 +29,7 @@ public final class Embedding: Module {
   public func callAsFunction(_ ids: Tensor, _ context: ForwardContext) -> Tensor {
     let tape = ids.trace?.tape
     let lora = context.usesAdapters ? adapter?.operands(on: tape, path: path, context) : nil
-    if let table = weight.quantized, lora == nil { return embedding(ids, table, scale: scale) }
-    let rows = embedding(ids, weight.tensor(on: tape), scale: scale, lora: lora, dtype: context.computeType)
+    let rows = embedding(ids, weight.weight(on: tape), scale: scale, lora: lora, dtype: context.computeType)
     guard let magnitude = lora?.magnitude, let adapter else { return rows }
     return scaleColumns(rows, scaleColumns(magnitude.reshaped([1, magnitude.count]), inverseLengths(adapter)))
   }

@@ -8,7 +8,7 @@ public final class Linear: Module {
   public enum State {
     /// float32, bfloat16 or float16, `[out, in]`.
     case dense(Parameter)
-    /// In few bits, frozen: NF4, FP4, INT8 or FP8, `[out, in]`.
+    /// In few bits, frozen: NF4, FP4, INT8, FP8 or the blocks of a GGUF file, `[out, in]`.
     case quantized(Parameter)
   }
 

@@ -161,10 +161,11 @@ public final class Parameter: GradientSink, @unchecked Sendable {
 
   /// Moves a frozen value on a GPU to pinned host memory, from which the GPU reads it over the bus.
   func moveToHost() {
-    guard device.isCUDA, !isTrainable, let stored else { return }
-    let host = stored.pinned(for: device)
+    guard device.isCUDA, !isTrainable else { return }
+    let (host, codes) = (stored?.pinned(for: device), quantized?.tensors.map { $0.pinned(for: device) })
     device.gpu.synchronize()
-    self.stored = host
+    stored = host
+    quantized = codes.flatMap { quantized?.with($0) }
   }
 
   /// The value in host memory: the value itself, or a copy of what lies on a GPU.

@@ -52,8 +52,13 @@ public final class ModelBuilder {
     switch source {
     case .shapes: return made
     case .random(let seed):
+      if let stays, let standing = placement.standing(name, shape), stays(standing.format) {
+        made.store(standing)
+        break
+      }
       let random = Random(seed: seed).split(stableHash(name))
-      made.start(at: placement.drawsOnDevice ? initial.tensor(shape, random, placement) : initial.tensor(shape, random))
+      made.start(
+        at: placement.drawsOnDevice ? initial.tensor(shape, random, placement, placement.vectorTypes[name]) : initial.tensor(shape, random))
     case .provider(let provider):
       if let stays, let matrix = provider.matrix(name, shape: shape), stays(matrix.format) {
         made.store(matrix)

@@ -8,7 +8,7 @@ public struct Placement: Hashable, Sendable {
   public var device = Device.cpu
   /// The format of activations: float32 on the CPU; bfloat16, float16 or float32 on a GPU, where routers compute in float32 all the same.
   public var computeType = DType.float32
-  /// How the matrices of linear layers are coded; nil keeps them dense. Head, embedding, norms and routers always stay dense.
+  /// How the matrices of linear layers are coded; nil keeps them as they are stored. Head, embedding, norms and routers are not coded by it.
   public var quantization: QuantizationFormat?
   /// Whether the scales of 4-bit blocks are themselves coded in 8 bits.
   public var doubleQuantizes = true
@@ -19,6 +19,8 @@ public struct Placement: Hashable, Sendable {
   public var keepsEmbeddingOnHost = false
   /// How a checkpoint codes its matrices, by name, where drawn numbers stand in for it: what a plan is made of.
   public var codedFormats: [String: QuantizationFormat] = [:]
+  /// The formats of a checkpoint's vectors, by name, which stay on a GPU: as `codedFormats`.
+  public var vectorTypes: [String: DType] = [:]
   /// Whether random weights are drawn on the GPU, fast and with other numbers than the CPU draws: for measuring.
   public var drawsOnDevice = false
 
@@ -45,18 +47,24 @@ public struct Placement: Hashable, Sendable {
   /// Whether the module at `path` chooses experts.
   package static func isRouter(_ path: String) -> Bool { ["router", "gate"].contains(path.split(separator: ".").last ?? "") }
 
-  /// How the matrix `name` of the linear layer at `path` is coded once it is made. What is stored in no more bits than asked for stays; a GPU,
-  /// for which alone this is asked, has blocks as numbers.
+  /// How the matrix `name` of the linear layer at `path` is coded once it is made. What is stored in no more bits than asked for stays;
+  /// blocks are never made, only read or stood for.
   func quantization(of path: String, named name: String) -> QuantizationFormat? {
     let asked = quantization(of: path)
     guard let stored = codedFormats[name], !stored.isBlocks, asked?.isFourBit != true || stored.isFourBit else { return asked }
     return stored
   }
 
+  /// Blocks that stand for those of the checkpoint's matrix `name`; nil where it has none of that shape.
+  func standing(_ name: String, _ shape: Shape) -> QuantizedMatrix? {
+    codedFormats[name].flatMap { QuantizedMatrix(standingFor: $0, shape, on: device) }
+  }
+
   /// The quantised copy of a tied table that the head reads where the table goes to the host; nil where both stay one.
   func headCopy(of table: Parameter) -> QuantizedMatrix? {
     guard keepsEmbeddingOnHost, let headQuantization, device.isCUDA, table.isMaterialized else { return nil }
-    return QuantizedMatrix(quantizing: table.value, headQuantization, doubleQuantized: doubleQuantizes)
+    let numbers = table.quantized?.dequantized(computeType) ?? table.value
+    return QuantizedMatrix(quantizing: numbers, headQuantization, doubleQuantized: doubleQuantizes)
   }
 
   /// Puts a parameter where it belongs.

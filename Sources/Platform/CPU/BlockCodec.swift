@@ -5,6 +5,9 @@ import CPlatform
 /// Encoding searches each block's scales for the smallest squared error; the bytes do not depend on threads or instruction set. About 60 to 130
 /// million numbers a second and core for the K types with AVX-512, 1600 for Q4_0.
 public enum BlockCodec {
+  /// All formats, by their numbers in GGUF files, ascending.
+  public static let formats: [UInt32] = [2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 39]
+
   /// Numbers in a block of the format with this number in GGUF files; nil for one that is not known.
   public static func numbers(_ format: UInt32) -> Int? {
     let count = swiftlet_block_numbers(Int32(clamping: format))

@@ -6,6 +6,9 @@
 static const unsigned char numbers_cuh[] = {
 #embed "../Ops/Common/numbers.cuh"
 };
+static const unsigned char chunks_cuh[] = {
+#embed "../Ops/Common/chunks.cuh"
+};
 static const unsigned char norm_cuh[] = {
 #embed "../Ops/Common/norm.cuh"
 };
@@ -41,6 +44,9 @@ static const unsigned char Routing_cu[] = {
 };
 static const unsigned char Quantization_cu[] = {
 #embed "../Ops/Quantization/Quantization.cu"
+};
+static const unsigned char Blocks_cu[] = {
+#embed "../Ops/Quantization/Blocks.cu"
 };
 static const unsigned char CrossEntropy_cu[] = {
 #embed "../Ops/CrossEntropy/CrossEntropy.cu"
@@ -82,6 +88,7 @@ static const unsigned char AttentionHopperBackward_cu[] = {
 #define ROW(name, text) {name, text, sizeof(text)}
 static const swiftlet_kernel_file files[] = {
     ROW("numbers.cuh", numbers_cuh),
+    ROW("chunks.cuh", chunks_cuh),
     ROW("norm.cuh", norm_cuh),
     ROW("rows.cuh", rows_cuh),
     ROW("Elementwise.cu", Elementwise_cu),
@@ -94,6 +101,7 @@ static const swiftlet_kernel_file files[] = {
     ROW("RoPE.cu", RoPE_cu),
     ROW("Routing.cu", Routing_cu),
     ROW("Quantization.cu", Quantization_cu),
+    ROW("Blocks.cu", Blocks_cu),
     ROW("CrossEntropy.cu", CrossEntropy_cu),
     ROW("Optimizers.cu", Optimizers_cu),
     ROW("Initialization.cu", Initialization_cu),

@@ -44,6 +44,8 @@ extension CausalLM {
     (placement.computeType, placement.quantization) = (self.placement.computeType, self.placement.quantization)
     let coded = parameters.compactMap { parameter in parameter.quantized.map { (parameter.name, $0.format) } }
     placement.codedFormats = Dictionary(coded, uniquingKeysWith: { first, _ in first })
+    let vectors = parameters.compactMap { $0.shape.rank == 1 && !$0.isTrainable ? ($0.name, $0.dtype) : nil }
+    placement.vectorTypes = Dictionary(vectors, uniquingKeysWith: { first, _ in first }).compactMapValues { $0 }
     let twin = try ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement)
     if let lora { try twin.add(lora) } else { try twin.makeAllTrainable() }
     return twin

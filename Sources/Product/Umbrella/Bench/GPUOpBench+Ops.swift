@@ -1,3 +1,4 @@
+import SwiftletFormats
 import SwiftletOps
 import SwiftletTensorCore
 
@@ -53,16 +54,33 @@ extension GPUOpBench {
   // MARK: weights and products
 
   private static var quantization: [GPUOpBench] {
-    [QuantizationFormat.nf4, .int8, .fp8, .fp8Blocks].map { format in
-      let stored = QuantizedMatrix.byteCount([wide, width], format)
-      return GPUOpBench(
-        name: "dequantize", shape: "\(format) [\(wide), \(width)] → bf16", work: .bytes(Double(stored + 2 * wide * width)),
-        inputBytes: stored + 2 * wide * width
-      ) { place in
-        let matrix = QuantizedMatrix(quantizing: place.numbers([wide, width], scale: 0.02), format)
-        let target = Tensor(uninitialized: [wide, width], .bfloat16, part: .workspace, on: place.device)
-        return { watch in watch { matrix.dequantize(into: target) } }
+    let made = [QuantizationFormat.nf4, .int8, .fp8, .fp8Blocks].map { format in
+      dequantize("\(format)", QuantizedMatrix.byteCount([wide, width], format)) { place in
+        QuantizedMatrix(quantizing: place.numbers([wide, width], scale: 0.02), format)
       }
+    }
+    let blocks = [GGUFType.q4_0, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K].map { type in
+      let format = QuantizationFormat.blocks(type.rawValue)
+      let bytes = QuantizedMatrix.byteCount([wide, width], format)
+      return dequantize("\(type)", bytes) { place in
+        // Any bytes are codes.
+        let codes = Tensor(place.numbers([bytes / 2]).storage, shape: [wide, bytes / wide], dtype: .uint8)
+        return QuantizedMatrix(shape: [wide, width], format: format, codes: codes, scales: .amongCodes)
+      }
+    }
+    return made + blocks
+  }
+
+  private static func dequantize(
+    _ format: String, _ stored: Int, _ matrix: @escaping @Sendable (OpBenchInputs) -> QuantizedMatrix
+  ) -> GPUOpBench {
+    GPUOpBench(
+      name: "dequantize", shape: "\(format) [\(wide), \(width)] → bf16", work: .bytes(Double(stored + 2 * wide * width)),
+      inputBytes: stored + 2 * wide * width
+    ) { place in
+      let matrix = matrix(place)
+      let target = Tensor(uninitialized: [wide, width], .bfloat16, part: .workspace, on: place.device)
+      return { watch in watch { matrix.dequantize(into: target) } }
     }
   }
 

@@ -30,7 +30,7 @@ struct GPUCheck: Sendable {
   static var platform: [GPUCheck] { [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps, .profiles] + products + [.eventTimes] }
 
   /// What the rooms compute on the GPU against what they compute on the processor.
-  static var rooms: [GPUCheck] { rowRooms + linear + attention + dnnAttention + quantization + heads + optimizers }
+  static var rooms: [GPUCheck] { rowRooms + linear + attention + dnnAttention + quantization + blocks + heads + optimizers }
 
   /// Runs the check; an error on the GPU is a failed result, and so is memory that was not given back.
   func run(on ordinal: Int) -> [CheckResult] {

@@ -3,21 +3,25 @@ import SwiftletTensorCore
 
 /// The operands of an embedding.
 struct EmbeddingTable {
-  let weight: Tensor
+  let weight: LinearWeight
   let a: Tensor?
   let b: Tensor?
   let loraScale: Float
   let scale: Float
 
-  var vocabulary: Int { weight.shape[0] }
-  var dimension: Int { weight.shape[1] }
+  var vocabulary: Int { weight.outputs }
+  var dimension: Int { weight.inputs }
 
   /// The rows of `ids` and, with an adapter, `A[:, id]` [tokens, rank].
   func forward(_ ids: UnsafeMutableBufferPointer<Int32>) -> (Tensor, Tensor?) {
     let output = Tensor(uninitialized: [ids.count, dimension])
     let (target, dimension, scale) = (output.pointer, dimension, scale)
-    forRows(ids.count, columns: dimension) { row in
-      convert(weight, from: Int(ids[row]) * dimension, count: dimension, to: target + row * dimension)
+    switch weight {
+    case .dense(let table):
+      forRows(ids.count, columns: dimension) { row in
+        convert(table, from: Int(ids[row]) * dimension, count: dimension, to: target + row * dimension)
+      }
+    case .quantized(let table): table.gather(ids, into: output)
     }
     let h = addAdapter(ids, to: target)
     if scale != 1 { forElements(ids.count * dimension) { for i in $0 { target[i] *= scale } } }
@@ -59,5 +63,12 @@ struct EmbeddingTable {
     for (row, id) in ids.enumerated() {
       for r in 0..<rank { target[r * vocabulary + Int(id)] += dz.pointer[row * rank + r] }
     }
+  }
+}
+
+extension QuantizedMatrix {
+  /// Writes the rows of `ids` of a matrix in host memory as float32, [ids, in].
+  func gather(_ ids: UnsafeMutableBufferPointer<Int32>, into output: Tensor) {
+    for (row, id) in ids.enumerated() { dequantize(rows: Int(id)..<Int(id) + 1, into: output.rows(row..<row + 1)) }
   }
 }

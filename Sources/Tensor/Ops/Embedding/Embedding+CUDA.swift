@@ -6,10 +6,8 @@ extension EmbeddingTable {
   /// else the host gathers, and waits for the ids.
   func forwardOnGPU(_ ids: Tensor, _ dtype: DType) -> (Tensor, Tensor?) {
     let output = Tensor(uninitialized: [ids.count, dimension], dtype, on: ids.device)
-    if let table = weight.device.isCUDA ? weight.address : weight.mappedAddress {
-      gather(ids, from: table, into: output)
-    } else {
-      let rows = gatheredOnHost(ids.array(Int32.self)).moved(to: ids.device, part: .workspace)
+    if !gather(ids, into: output) {
+      let rows = gatheredOnHost(ids.moved(to: .cpu)).moved(to: ids.device, part: .workspace)
       castRows(
         DeviceRows(rows), rows.dtype, to: DeviceRows(output), dtype, rows: ids.count, columns: dimension, factor: scale, on: ids.gpu)
       keepAlive(rows)
@@ -32,25 +30,42 @@ extension EmbeddingTable {
     return (output, h)
   }
 
-  private func gather(_ ids: Tensor, from table: DevicePointer, into output: Tensor) {
-    let wider = weight.dtype.size > output.dtype.size ? (table, weight.dtype) : (output.address, output.dtype)
-    let width = vectorWidth([wider, (table, weight.dtype), (output.address, output.dtype)], dividing: [dimension])
-    let defines = [
-      KernelDefine("T", output.dtype.cudaName), KernelDefine("TABLE", weight.dtype.cudaName), KernelDefine("WIDTH", width),
-    ]
+  /// Writes the rows of `ids` times the scale; false where the GPU cannot reach the table.
+  private func gather(_ ids: Tensor, into output: Tensor) -> Bool {
+    switch weight {
+    case .quantized(let table): return table.gatherBlocks(ids, times: scale, into: output)
+    case .dense(let table):
+      guard let place = table.reachableAddress else { return false }
+      gather(ids, from: place, table.dtype, into: output)
+      return true
+    }
+  }
+
+  private func gather(_ ids: Tensor, from table: DevicePointer, _ dtype: DType, into output: Tensor) {
+    let wider = dtype.size > output.dtype.size ? (table, dtype) : (output.address, output.dtype)
+    let width = vectorWidth([wider, (table, dtype), (output.address, output.dtype)], dividing: [dimension])
+    let defines = [KernelDefine("T", output.dtype.cudaName), KernelDefine("TABLE", dtype.cudaName), KernelDefine("WIDTH", width)]
     kernel("Embedding.cu", "embed", defines, on: ids.gpu).launch(
       grid: grid(output.count / width, each: 1024), block: (256, 1, 1), output.address, ids.address, table, scale, Int64(ids.count),
       UInt32(dimension), Int32(vocabulary))
   }
 
-  private func gatheredOnHost(_ ids: [Int32]) -> Tensor {
-    let rows = Tensor(uninitialized: [ids.count, dimension], weight.dtype, part: .workspace)
-    let bytes = dimension * weight.dtype.size
-    for (row, id) in ids.enumerated() {
-      precondition(id >= 0 && id < vocabulary, "token id \(id) is outside of a vocabulary of \(vocabulary)")
-      (rows.bytes + row * bytes).copyMemory(from: weight.bytes + Int(id) * bytes, byteCount: bytes)
+  private func gatheredOnHost(_ ids: Tensor) -> Tensor {
+    check(ids, vocabulary: vocabulary)
+    let places = ids.elements(Int32.self)
+    switch weight {
+    case .quantized(let table):
+      let rows = Tensor(uninitialized: [ids.count, dimension], part: .workspace)
+      table.gather(places, into: rows)
+      return rows
+    case .dense(let table):
+      let rows = Tensor(uninitialized: [ids.count, dimension], table.dtype, part: .workspace)
+      let bytes = dimension * table.dtype.size
+      for (row, id) in places.enumerated() {
+        (rows.bytes + row * bytes).copyMemory(from: table.bytes + Int(id) * bytes, byteCount: bytes)
+      }
+      return rows
     }
-    return rows
   }
 
   /// Adds to the float32 gradients of [weight, a, b] on a GPU.
@@ -121,6 +136,6 @@ struct SortedRows {
 }
 
 extension Tensor {
-  /// Where a GPU finds the elements of a tensor in pinned host memory; nil for other host memory.
-  var mappedAddress: DevicePointer? { storage.pinned?.mappedAddress.map { $0 + byteOffset } }
+  /// Where a GPU finds the elements: on it, or in pinned host memory; nil for other host memory.
+  var reachableAddress: DevicePointer? { device.isCUDA ? address : storage.pinned?.mappedAddress.map { $0 + byteOffset } }
 }

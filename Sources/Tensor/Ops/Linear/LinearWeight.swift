@@ -26,6 +26,14 @@ public enum LinearWeight {
   /// [out, in].
   public var shape: Shape { [outputs, inputs] }
 
+  /// Where the numbers or codes lie.
+  var device: Device {
+    switch self {
+    case .dense(let weight): weight.device
+    case .quantized(let weight): weight.device
+    }
+  }
+
   /// The quantised matrix; nil where dense.
   var quantized: QuantizedMatrix? {
     if case .quantized(let matrix) = self { return matrix }

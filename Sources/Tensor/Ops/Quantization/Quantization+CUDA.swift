@@ -2,7 +2,7 @@ import SwiftletCUDA
 import SwiftletTensorCore
 
 /// Division by a constant in a kernel: n / divisor is the upper word of n · factor, shifted, for n < 2³¹.
-private struct Divisor {
+struct Divisor {
   let factor: UInt32
   let shift: UInt32
 
@@ -28,6 +28,7 @@ extension QuantizedMatrix {
 
   func dequantizeOnGPU(_ rows: Range<Int>, _ target: Tensor, _ rowScale: Tensor?) {
     precondition(target.device == device, "a matrix on \(device) does not go into memory of \(target.device)")
+    if case .blocks(let type) = format { return blocksOnGPU(type, rows, target, rowScale.addressOrNull) }
     let factors = rowScale.map { $0.address + rows.lowerBound * 4 } ?? .null
     // Whole chunks of 8 numbers, rows that begin at 16 bytes.
     let isAligned = inputs % 8 == 0 && target.shape.columns * target.dtype.size % 16 == 0 && target.address.address % 16 == 0

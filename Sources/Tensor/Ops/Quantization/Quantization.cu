@@ -5,7 +5,7 @@
 // scales are decoded on the way. 2.63 bytes a number for 2-byte T: 0.5 read, 2 written, the rest scales. Memory-bound: some 5 operations
 // a number leave the arithmetic units two thirds idle. H200: 14336×4096 to bf16 in 40.7 µs when the cache is full of other data to be written
 // back, 39 µs when it is not (3.6 and 3.8 TB/s); pure writing reaches 3.4 TB/s there. Quantising the same takes 174 + 20 µs.
-#include "numbers.cuh"
+#include "chunks.cuh"
 
 #ifndef GROUP
 #define GROUP 256
@@ -13,26 +13,6 @@
 #ifndef UNROLL
 #define UNROLL 4
 #endif
-
-// Eight numbers to memory aligned to 16 bytes.
-template <class N> __device__ __forceinline__ void store_8(N *p, const float *v) {
-  *reinterpret_cast<uint4 *>(p) = uint4{pack_pair<N>(v[0], v[1]), pack_pair<N>(v[2], v[3]), pack_pair<N>(v[4], v[5]), pack_pair<N>(v[6], v[7])};
-}
-template <> __device__ __forceinline__ void store_8<float>(float *p, const float *v) {
-  *reinterpret_cast<float4 *>(p) = float4{v[0], v[1], v[2], v[3]};
-  *reinterpret_cast<float4 *>(p + 4) = float4{v[4], v[5], v[6], v[7]};
-}
-template <class N> __device__ __forceinline__ void load_8(const N *p, float *v) {
-#pragma unroll
-  for (int part = 0; part < 8; part += Pack<N>::count) {
-    const Pack<N> pack = load_pack(p + part);
-#pragma unroll
-    for (int j = 0; j < Pack<N>::count; j++) v[part + j] = to_float(pack.v[j]);
-  }
-}
-
-// n / d for n < 2³¹, with factor = ⌈2^(31 + l) / d⌉ and shift = l − 1, l = ⌈log2 d⌉ (d = 1: factor 0).
-__device__ __forceinline__ uint32 divided(uint32 n, uint32 factor, uint32 shift) { return factor == 0 ? n : __umulhi(n, factor) >> shift; }
 
 // What the scale of a 4-bit block is made of.
 struct BlockScales {

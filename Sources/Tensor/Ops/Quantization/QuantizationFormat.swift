@@ -12,7 +12,7 @@ public enum QuantizationFormat: Hashable, Sendable {
   case fp8
   /// The same with a scale for each block of 128 rows and 128 columns.
   case fp8Blocks
-  /// Blocks of a GGUF file, by their type's number there; scales stand among the codes. On the CPU only.
+  /// Blocks of a GGUF file, by their type's number there; scales stand among the codes.
   case blocks(UInt32)
 
   /// The formats that `QuantizedMatrix(quantizing:)` makes.

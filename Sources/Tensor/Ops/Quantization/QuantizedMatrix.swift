@@ -59,6 +59,15 @@ public struct QuantizedMatrix {
     check()
   }
 
+  /// A matrix of zeros in blocks that stands for one of a file in a plan; nil where the format is not blocks, or rows are no whole ones.
+  package init?(standingFor format: QuantizationFormat, _ shape: Shape, on device: Device) {
+    guard case .blocks(let type) = format, let numbers = BlockCodec.numbers(type), shape.rank == 2, shape[1] % numbers == 0 else {
+      return nil
+    }
+    let codes = Tensor(zeros: [shape[0], BlockCodec.byteCount(type, numbers: shape[1])], .uint8, part: .weights, on: device)
+    self.init(shape: shape, format: format, codes: codes, scales: .amongCodes)
+  }
+
   /// Rows: features that come out.
   public var outputs: Int { shape[0] }
   /// Columns: features that go in.
@@ -121,7 +130,6 @@ public struct QuantizedMatrix {
     precondition(
       codes.dtype == .uint8 && codes.byteCount == Self.byteCount(shape, format), "codes \(codes.shape) \(codes.dtype) for a matrix \(shape)"
     )
-    precondition(!codes.device.isCUDA, "a GPU has no kernel for block format \(type)")
   }
 
   /// The block sizes that kernels know.

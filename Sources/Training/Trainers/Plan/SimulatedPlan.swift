@@ -45,7 +45,7 @@ struct SimulatedPlan {
   let blocks: Int
 
   /// - Parameters:
-  ///   - stored: the format of the files' weights.
+  ///   - stored: the format to compute in where the recipe says `stored`.
   ///   - windows: rows of the steps to try, those that need most.
   ///   - make: makes the model, with what is to be trained trainable, at the place it is given.
   init(
@@ -104,7 +104,7 @@ extension MemoryPlan {
       let ids = [Int32](repeating: 0, count: longest)
       rows = Array(repeating: TokenRow(ids: ids, labels: ids), count: recipe.plan.batchSize * recipe.plan.accumulation)
     }
-    try self.init(recipe, on: gpu, stored: source.storedFormat, rows: rows) { try source.simulated(recipe, $0) }
+    try self.init(recipe, on: gpu, stored: source.computeFormat(recipe), rows: rows) { try source.simulated(recipe, $0) }
   }
 
   /// The same for rows and a model at hand.

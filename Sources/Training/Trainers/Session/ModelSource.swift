@@ -35,8 +35,17 @@ struct ModelSource {
     }
   }
 
-  /// The format of the files' weights; float32 for random ones.
-  var storedFormat: DType { folder.flatMap { try? CheckpointReader($0).storedFormat } ?? .float32 }
+  /// The precision in which the base is loaded. The blocks of a GGUF file are frozen: what is to be trained itself starts at their numbers.
+  private func precision(_ recipe: Recipe) -> WeightPrecision {
+    let isCoded = recipe.adapter == nil && recipe.model.weights == .stored && folder.map(GGUFFile.isAt) == true
+    return isCoded ? .float32 : recipe.model.weights
+  }
+
+  /// The format in which a GPU computes where the recipe says `stored`; float32 for random weights.
+  func computeFormat(_ recipe: Recipe) -> DType {
+    if let chosen = precision(recipe).format { return chosen.dtype }
+    return folder.flatMap { try? CheckpointReader($0).computeFormat } ?? .float32
+  }
 
   /// What a log calls it.
   var name: String { folder ?? "\(configFile ?? "") (random weights)" }
@@ -53,7 +62,7 @@ struct ModelSource {
     let seed = UInt64(bitPattern: Int64(recipe.plan.seed))
     guard let adapter = recipe.adapter else {
       let saved = try checkpoint.map { try ModelLoader.load($0, as: recipe.model.weights, on: device) }
-      let model = try saved ?? base(recipe, seed, isTrained: true)
+      let model = try saved ?? base(recipe, seed)
       try model.makeAllTrainable()
       return model
     }
@@ -66,11 +75,8 @@ struct ModelSource {
     return model
   }
 
-  private func base(_ recipe: Recipe, _ seed: UInt64, isTrained: Bool = false) throws -> CausalLM {
-    // The blocks of a GGUF file are frozen: what is to be trained itself starts at their numbers.
-    let isCoded = isTrained && recipe.model.weights == .stored && folder.map(GGUFFile.isAt) == true
-    let weights = isCoded ? .float32 : recipe.model.weights
-    if let folder { return try ModelLoader.load(folder, as: weights, on: device, placing: recipe.memory.applied) }
+  private func base(_ recipe: Recipe, _ seed: UInt64) throws -> CausalLM {
+    if let folder { return try ModelLoader.load(folder, as: precision(recipe), on: device, placing: recipe.memory.applied) }
     return try ModelRegistry.make(
       config: config, source: .random(seed: seed),
       placement: recipe.memory.applied(to: recipe.model.weights.placement(on: device, stored: .float32)))
@@ -79,7 +85,11 @@ struct ModelSource {
   /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
   func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
     var placement = placement
-    if recipe.model.weights.format == nil, let folder { placement.codedFormats = try CheckpointReader(folder).codedFormats }
+    if let folder {
+      let reader = try CheckpointReader(folder)
+      placement.vectorTypes = reader.vectorTypes
+      if precision(recipe).format == nil { placement.codedFormats = reader.codedFormats }
+    }
     return try prepared(ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement), recipe)
   }
 

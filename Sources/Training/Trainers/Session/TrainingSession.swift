@@ -80,7 +80,7 @@ public final class TrainingSession {
   /// Refuses a run that does not fit on its GPU before any weight is loaded; settles which blocks are computed again.
   private static func fitting(_ recipe: Recipe, _ source: ModelSource, _ data: PreparedData, _ device: Device) throws -> Recipe {
     guard device.isCUDA else { return recipe }
-    let (gpu, stored) = (PlannedGPU(device.gpu), source.storedFormat)
+    let (gpu, stored) = (PlannedGPU(device.gpu), source.computeFormat(recipe))
     let recipe = try recipe.settled(on: gpu, stored: stored, rows: data.rows) { try source.simulated(recipe, $0) }
     let plan = try MemoryPlan(recipe, on: gpu, stored: stored, rows: data.rows) { try source.simulated(recipe, $0) }
     guard !plan.fits else { return recipe }
