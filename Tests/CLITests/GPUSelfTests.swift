@@ -12,7 +12,9 @@ import Testing
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     guard let library = try compile(into: folder) else { return print("skipped: there is no clang to compile the fake driver with") }
-    let environment = ["SWIFTLET_DRIVER": library, "SWIFTLET_CUBLASLT": library, "SWIFTLET_CACHE": folder]
+    let environment = [
+      "SWIFTLET_DRIVER": library, "SWIFTLET_CUBLASLT": library, "SWIFTLET_CUDNN": library, "SWIFTLET_CACHE": folder,
+    ]
     // The driver knows the kernels of the platform's checks only.
     let arguments = ["doctor", "--selftest", "--device", "cuda", "--only", "platform", "--json"]
     let result = try Command.run(arguments, environment: environment)
@@ -22,6 +24,7 @@ import Testing
     let checks = rows.compactMap { row in row["check"]?.string.map { (name: $0, passed: row["passed"]?.bool == true) } }
       .filter { !$0.name.hasPrefix("events:") && !$0.name.hasPrefix("costs:") }
     #expect(checks.count > 100, "\(result.error)")
+    #expect(checks.contains { $0.name == "cudnn: a graph" })
     for check in checks { #expect(check.passed, "\(check.name)") }
     #expect(try !FileManager.default.contentsOfDirectory(atPath: folder + "/kernels").isEmpty)
   }

@@ -27,7 +27,9 @@ struct GPUCheck: Sendable {
   init(_ name: String, _ body: @escaping @Sendable (CUDADevice) throws -> [CheckResult]) { (self.name, self.body) = (name, body) }
 
   /// Memory, copies, launches, graphs, products, times.
-  static var platform: [GPUCheck] { [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps, .profiles] + products + [.eventTimes] }
+  static var platform: [GPUCheck] {
+    [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps, .dnn, .profiles] + products + [.eventTimes]
+  }
 
   /// What the rooms compute on the GPU against what they compute on the processor.
   static var rooms: [GPUCheck] { rowRooms + linear + attention + dnnAttention + quantization + blocks + heads + optimizers }

@@ -116,4 +116,23 @@ extension GPUCheck {
       return CheckResult(name: "tensor maps: box at \(x), \(y)", error: differences(box.elements, wanted), tolerance: 0)
     }
   }
+
+  /// A graph of cuDNN's, where that is installed: numbers times a number.
+  static let dnn = GPUCheck("cudnn") { device in
+    // Optional: what it would compute, our own kernels do.
+    if device.dnn.error != nil { return [] }
+    let (rows, columns) = (64, 128)
+    var graph = DNNGraph(device.dnn)
+    let sizes = ([1, 1, rows, columns], [rows * columns, rows * columns, columns, 1])
+    let (x, factor) = (try graph.tensor(sizes.0, strides: sizes.1, .float32), try graph.number())
+    let y = try graph.tensor(sizes.0, strides: sizes.1, .float32)
+    try graph.pointwise(.multiply, x, factor, into: y)
+    let plan = try graph.plan()
+    let numbers = (0..<rows * columns).map { Float($0) - 1000 }
+    let (from, to) = (GPUArray<Float>(numbers, on: device), GPUArray<Float>(rows * columns, on: device))
+    let scratch = GPUArray<UInt8>(max(1, plan.workspace), on: device)
+    plan.run([(x, from.pointer), (y, to.pointer)], numbers: [(factor, 0.5)], scratch: scratch.pointer, named: "half")
+    defer { withExtendedLifetime((from, scratch)) {} }
+    return [CheckResult(name: "cudnn: a graph", error: differences(to.elements, numbers.map { $0 / 2 }), tolerance: 0)]
+  }
 }

@@ -10,7 +10,7 @@ import Synchronization
 /// offered; forward is ours (254 and 869 µs for cuDNN's 258 and 877).
 struct DNNAttention {
   /// The shortest sequences for which it pays.
-  static let shortest = 4096
+  static let shortest = 8192
 
   private struct Key: Hashable {
     let device: Device
