@@ -13,7 +13,6 @@ public final class Storage: @unchecked Sendable {
   private let owner: AnyObject?
   private let host: UnsafeMutableRawPointer?
   private let gpu: CUDADevice?
-  private var isPiece = false
   private var onDevice = DevicePointer.null
   private var deferred: ((DevicePointer) -> Void)?
 
@@ -57,20 +56,6 @@ public final class Storage: @unchecked Sendable {
     self.owner = owner
   }
 
-  /// `byteCount` bytes of `whole` on a GPU from `offset` on, to be owned like memory of their own: the pieces of `whole` must not overlap, and
-  /// nothing else may use it. Its memory goes with the last piece.
-  public init(pieceOf whole: Storage, offset: Int, byteCount: Int) {
-    precondition(offset >= 0 && offset + byteCount <= whole.byteCount, "bytes \(offset)..<\(offset + byteCount) of \(whole.byteCount)")
-    device = whole.device
-    host = nil
-    gpu = device.gpu
-    self.byteCount = byteCount
-    part = nil
-    owner = whole
-    isPiece = true
-    onDevice = whole.address + offset
-  }
-
   /// No bytes at all.
   static let empty = Storage(byteCount: 0, part: .workspace)
 
@@ -97,7 +82,7 @@ public final class Storage: @unchecked Sendable {
   package var pinned: PinnedMemory? { owner as? PinnedMemory }
 
   /// Whether the bytes belong to someone else and must not be written.
-  public var isView: Bool { part == nil && !isPiece }
+  public var isView: Bool { part == nil }
 
   deinit {
     guard let part else { return }

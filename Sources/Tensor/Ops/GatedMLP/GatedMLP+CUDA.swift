@@ -222,32 +222,20 @@ struct GPUGatedMLP {
 
   // MARK: Backward
 
-  /// Memory for the gradient of an adapter's matrix.
-  private struct AdapterGradient {
-    let sum: Tensor
-    /// Whether there is something to add to.
-    var isBegun: Bool
-
-    /// `sum (+)= factor · aᵀ·b` in float32.
-    func add(_ a: BlasMatrix, _ b: BlasMatrix, _ factor: Float, rows: Int) {
-      sum.gpu.blas.multiply(
-        a.T, b, into: sum.matrix, m: sum.shape[0], n: sum.shape[1], k: rows, alpha: factor, beta: isBegun ? 1 : 0)
-    }
-  }
-
-  /// Those of one side's adapter; nil where none is wanted.
+  /// Memory that the gradients of one side's adapter are added to; nil where none is wanted.
   private struct SideGradients {
-    var a: AdapterGradient?
-    var b: AdapterGradient?
+    var a: Tensor?
+    var b: Tensor?
   }
 
   private func backward(_ dy: consuming Tensor, _ context: inout BackwardContext, adapters: Int, hasKept: Bool) -> [Tensor?] {
     let x = context.saved[0]
     let loras = Array(context.saved[1..<1 + adapters])
-    var gradients: [AdapterGradient?] = loras.indices.map { index in
+    let gradients: [Tensor?] = loras.indices.map { index in
       guard context.needs[1 + index] else { return nil }
       let (target, accumulate) = context.destination(1 + index, loras[index].shape, part: .gradients, on: x.device)
-      return AdapterGradient(sum: target, isBegun: accumulate)
+      if !accumulate { target.fillZero() }
+      return target
     }
     let rest = Array(context.saved[(1 + adapters)...])
     let kept = hasKept ? Kept(input: rest[0], gate: rest[1], up: rest[2], h: rest.count > 3 ? rest[3] : nil) : nil
@@ -260,13 +248,12 @@ struct GPUGatedMLP {
       backward(
         dy.rows(tile), part, kept ?? middle(part, first: first), isRemade: kept == nil, sides(gradients), into: dx?.rows(tile), first: first
       )
-      for index in gradients.indices { gradients[index]?.isBegun = true }
     }
-    return [dx] + gradients.map { $0?.sum }
+    return [dx] + gradients
   }
 
   /// The gradients of gate, up and down out of the list of those sides that have adapters.
-  private func sides(_ gradients: [AdapterGradient?]) -> [SideGradients] {
+  private func sides(_ gradients: [Tensor?]) -> [SideGradients] {
     var rest = gradients[...]
     return [gate, up, down].map { side in
       side.lora == nil ? SideGradients() : SideGradients(a: rest.removeFirst(), b: rest.removeFirst())
@@ -293,9 +280,9 @@ struct GPUGatedMLP {
         if isRemade || kept.h == nil {
           blas.multiply(read, lora.a.transposedMatrix, into: h.matrix, m: rows, n: down.rank, k: inner)
         }
-        gradients[2].a?.add(padded.block(first: hidden, columns: down.rank), read, 1, rows: rows)
+        addOuter(padded.block(first: hidden, columns: down.rank), read, 1, rows: rows, to: gradients[2].a)
       }
-      gradients[2].b?.add(dy.matrix, h.matrix, lora.scale, rows: rows)
+      addOuter(dy.matrix, h.matrix, lora.scale, rows: rows, to: gradients[2].b)
     }
     keepAlive(da)
     let dn = x.fresh(rows, hidden)
@@ -305,8 +292,8 @@ struct GPUGatedMLP {
       if let lora = side.lora {
         let (d, dz) = (values.block(columns: inner), values.block(first: inner, columns: side.rank))
         blas.multiply(d, lora.b.matrix, into: dz, m: rows, n: side.rank, k: inner, alpha: lora.scale)
-        gradients[index].b?.add(d, kept.input.block(first: first, columns: side.rank), lora.scale, rows: rows)
-        side.read(n, rows: rows, first: token, like: x) { gradients[index].a?.add(dz, $0, 1, rows: rows) }
+        addOuter(d, kept.input.block(first: first, columns: side.rank), lora.scale, rows: rows, to: gradients[index].b)
+        side.read(n, rows: rows, first: token, like: x) { addOuter(dz, $0, 1, rows: rows, to: gradients[index].a) }
       }
       if dx == nil { continue }
       side.above(like: x) { weight in
@@ -337,4 +324,11 @@ func copyRows(
   castRows(
     DeviceRows(x.address + first * x.dtype.size, stride: x.shape.columns), x.dtype, to: DeviceRows(into, stride: stride),
     dtype ?? x.dtype, rows: x.shape.rows, columns: columns, factor: factor, on: x.gpu)
+}
+
+/// `target += factor · aᵀ·b` in float32, for the gradient of an adapter's matrix; nothing without a target.
+private func addOuter(_ a: BlasMatrix, _ b: BlasMatrix, _ factor: Float, rows: Int, to target: Tensor?) {
+  guard let target else { return }
+  target.gpu.blas.multiply(
+    a.T, b, into: target.matrix, m: target.shape[0], n: target.shape[1], k: rows, alpha: factor, beta: 1)
 }

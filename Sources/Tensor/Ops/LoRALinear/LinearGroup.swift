@@ -49,10 +49,12 @@ struct GPULinearGroup {
   /// Whether an adapter reads its own copy of `x`.
   private var drops: Bool { loras.contains { $0.dropout != nil } }
 
-  /// `h = drop(x)·Aᵀ` of all adapters; one product with `stack` where they all read `x` itself.
-  private func project(_ x: Tensor, _ stack: Tensor?, into h: Tensor) {
+  /// `h = drop(x)·Aᵀ` of all adapters; one product where they all read `x` itself.
+  private func project(_ x: Tensor, into h: Tensor) {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
-    if let stack { return blas.multiply(x.matrix, stack.transposedMatrix, into: h.matrix, m: rows, n: rank, k: inputs) }
+    guard drops else {
+      return blas.multiply(x.matrix, stacked(loras.map(\.a), like: x).transposedMatrix, into: h.matrix, m: rows, n: rank, k: inputs)
+    }
     for (index, lora) in loras.enumerated() {
       let read = lora.dropout?.dropped(x) ?? x
       blas.multiply(
@@ -64,8 +66,7 @@ struct GPULinearGroup {
   func record(_ x: Tensor) -> [Tensor] {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let h = x.fresh(rows, rank, part: .activations)
-    let stack = drops ? nil : stacked(loras.map(\.a), like: x)
-    project(x, stack, into: h)
+    project(x, into: h)
     let outputs = loras.indices.map { index -> Tensor in
       let (lora, weight) = (loras[index], weights[index])
       let y = Tensor(uninitialized: x.shape.withColumns(weight.outputs), x.dtype, on: x.device)
@@ -81,17 +82,16 @@ struct GPULinearGroup {
     let adapters = loras.flatMap { [$0.a, $0.b] }
     guard let tape = tape(of: [x] + adapters) else { return outputs }
     let shape = x.shape
-    // The stack is little beside `x`, and making it again costs a launch for each adapter.
-    return tape.record("linearGroup", [x] + adapters, saving: [x, h] + adapters + [stack].compactMap { $0 }, outputs: outputs) { context in
+    return tape.record("linearGroup", [x] + adapters, saving: [x, h] + adapters, outputs: outputs) { context in
       let gradients = loras.indices.map { context.take($0) }
-      return backward(gradients, shape, &context)
+      let (x, h) = (context.saved[0], context.saved[1])
+      return backward(gradients, x, h, Array(context.saved[2...]), shape, &context)
     }
   }
 
-  private func backward(_ dys: [Tensor?], _ shape: Shape, _ context: inout BackwardContext) -> [Tensor?] {
-    let (x, h) = (context.saved[0], context.saved[1])
-    let adapters = Array(context.saved[2..<2 + 2 * loras.count])
-    let stack = drops ? nil : context.saved[2 + adapters.count]
+  private func backward(
+    _ dys: [Tensor?], _ x: Tensor, _ h: Tensor, _ adapters: [Tensor], _ shape: Shape, _ context: inout BackwardContext
+  ) -> [Tensor?] {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let dz = x.fresh(rows, rank)
     if dys.contains(where: { $0 == nil }) { dz.fillZero() }
@@ -116,7 +116,7 @@ struct GPULinearGroup {
     }
     guard context.needs[0] else { return gradients }
     let (dx, accumulate) = context.destination(0, shape, x.dtype, on: x.device)
-    addThroughAdapters(dz, loras.indices.map { adapters[2 * $0] }, stack, into: dx, accumulate: accumulate)
+    addThroughAdapters(dz, loras.indices.map { adapters[2 * $0] }, into: dx, accumulate: accumulate)
     for (index, dy) in dys.enumerated() {
       guard let dy else { continue }
       weights[index].withDense(x.dtype, on: x.device) { dense in
@@ -128,10 +128,11 @@ struct GPULinearGroup {
   }
 
   /// `dx (+)= Σ drop(dz·A)`
-  private func addThroughAdapters(_ dz: Tensor, _ matrices: [Tensor], _ stack: Tensor?, into dx: Tensor, accumulate: Bool) {
+  private func addThroughAdapters(_ dz: Tensor, _ matrices: [Tensor], into dx: Tensor, accumulate: Bool) {
     let (rows, blas) = (dz.shape.rows, dz.gpu.blas)
-    if let stack {
-      return blas.multiply(dz.matrix, stack.matrix, into: dx.matrix, m: rows, n: inputs, k: rank, beta: accumulate ? 1 : 0)
+    guard drops else {
+      return blas.multiply(
+        dz.matrix, stacked(matrices, like: dx).matrix, into: dx.matrix, m: rows, n: inputs, k: rank, beta: accumulate ? 1 : 0)
     }
     for (index, lora) in loras.enumerated() {
       let (part, adds) = (dz.block(first: starts[index], columns: lora.rank), accumulate || index > 0)
@@ -161,10 +162,6 @@ struct GPULinearGroup {
     guard loras.indices.contains(where: { context.needs[1 + 2 * $0] }) else { return }
     let all = x.fresh(rank, inputs, .float32, part: .gradients)
     x.gpu.blas.multiply(dz.matrix.T, x.matrix, into: all.matrix, m: rank, n: inputs, k: x.shape.rows)
-    for index in loras.indices where context.needs[1 + 2 * index] {
-      let part = all.rows(starts[index]..<starts[index + 1])
-      let piece = Storage(pieceOf: all.storage, offset: part.byteOffset, byteCount: part.byteCount)
-      gradients[1 + 2 * index] = Tensor(piece, shape: part.shape, dtype: .float32)
-    }
+    for index in loras.indices where context.needs[1 + 2 * index] { gradients[1 + 2 * index] = all.rows(starts[index]..<starts[index + 1]) }
   }
 }

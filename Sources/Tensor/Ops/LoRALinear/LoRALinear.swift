@@ -66,8 +66,7 @@ private func gpuProject(_ x: Tensor, _ operands: LinearOperands, _ name: StaticS
     let h = form.scale == nil ? nil : rest.first
     let x = wantsInput ? rest.last : nil
     let target = context.needs[0] ? context.destination(0, shape, dtype, on: device) : nil
-    let gradients = ProjectionGradients(
-      [operands.weight.trained] + operands.rest, form, context: &context, first: 1, inOneGo: true)
+    let gradients = ProjectionGradients([operands.weight.trained] + operands.rest, form, context: &context, first: 1)
     GPUProjection(operands).backward(
       gradient, x: x, h: h, dx: target?.tensor, accumulate: target?.accumulate ?? false, gradients: gradients)
     return [target?.tensor] + gradients.list(form) + (hasResidual ? [gradient] : [])

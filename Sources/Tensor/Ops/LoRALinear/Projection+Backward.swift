@@ -8,8 +8,6 @@ struct ProjectionGradients {
   var a: Tensor?
   var b: Tensor?
   var magnitude: Tensor?
-  /// Whether what `a` and `b` hold is undefined still: the first product writes them. Otherwise it adds.
-  private(set) var isFresh = (a: false, b: false)
 
   /// Gradients in the order of `Projection.parameters`.
   func list(_ form: Projection.Form) -> [Tensor?] {
@@ -21,24 +19,23 @@ struct ProjectionGradients {
     self.init(projection.parameters, projection.form, context: &context, first: first)
   }
 
-  /// Zeroed memory, or what has arrived, for the inputs `first…` of the node: `parameters` in the order of `Projection.parameters`. Where the
-  /// rows come all at once (`inOneGo`), the adapter's matrices are written by one product each and need no zeros.
-  init(_ parameters: [Tensor?], _ form: Projection.Form, context: inout BackwardContext, first: Int, inOneGo: Bool = false) {
+  /// Zeroed memory, or what has arrived, for the inputs `first…` of the node: `parameters` in the order of `Projection.parameters`.
+  init(_ parameters: [Tensor?], _ form: Projection.Form, context: inout BackwardContext, first: Int) {
     var index = first
     var rest = parameters[...]
-    func next(_ isThere: Bool = true, isWritten: Bool = false) -> (sum: Tensor?, isFresh: Bool) {
-      guard isThere, let tensor = rest.popFirst() else { return (nil, false) }
+    func next(_ isThere: Bool = true) -> Tensor? {
+      guard isThere, let tensor = rest.popFirst() else { return nil }
       defer { index += 1 }
-      guard let tensor, context.needs[index] else { return (nil, false) }
+      guard let tensor, context.needs[index] else { return nil }
       let (target, accumulate) = context.destination(index, tensor.shape, part: .gradients, on: tensor.device)
-      if !accumulate && !isWritten { target.fillZero() }
-      return (target, !accumulate && isWritten)
+      if !accumulate { target.fillZero() }
+      return target
     }
-    weight = next().sum
-    bias = next(form.hasBias).sum
-    (a, isFresh.a) = next(form.scale != nil, isWritten: inOneGo)
-    (b, isFresh.b) = next(form.scale != nil, isWritten: inOneGo)
-    magnitude = next(form.hasMagnitude).sum
+    weight = next()
+    bias = next(form.hasBias)
+    a = next(form.scale != nil)
+    b = next(form.scale != nil)
+    magnitude = next(form.hasMagnitude)
   }
 }
 

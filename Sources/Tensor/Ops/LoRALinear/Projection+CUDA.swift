@@ -119,13 +119,10 @@ struct GPUProjection {
     let dz = dy.fresh(rows, lora.rank)
     blas.multiply(dy.matrix, lora.b.matrix, into: dz.matrix, m: rows, n: lora.rank, k: outputs, alpha: lora.scale)
     if let target = gradients.b {
-      blas.multiply(
-        dy.matrix.T, h.matrix, into: target.matrix, m: outputs, n: lora.rank, k: rows, alpha: lora.scale,
-        beta: gradients.isFresh.b ? 0 : 1)
+      blas.multiply(dy.matrix.T, h.matrix, into: target.matrix, m: outputs, n: lora.rank, k: rows, alpha: lora.scale, beta: 1)
     }
     if let target = gradients.a, let x {
-      blas.multiply(
-        dz.matrix.T, x.matrix, into: target.matrix, m: lora.rank, n: inputs, k: rows, beta: gradients.isFresh.a ? 0 : 1)
+      blas.multiply(dz.matrix.T, x.matrix, into: target.matrix, m: lora.rank, n: inputs, k: rows, beta: 1)
     }
     return dz
   }
