@@ -26,10 +26,7 @@ struct ProjectionGradients {
     func next(_ isThere: Bool = true) -> Tensor? {
       guard isThere, let tensor = rest.popFirst() else { return nil }
       defer { index += 1 }
-      guard let tensor, context.needs[index] else { return nil }
-      let (target, accumulate) = context.destination(index, tensor.shape, part: .gradients, on: tensor.device)
-      if !accumulate { target.fillZero() }
-      return target
+      return tensor.flatMap { context.sum(index, $0.shape, on: $0.device) }
     }
     weight = next()
     bias = next(form.hasBias)
