@@ -4,7 +4,7 @@ import SwiftletTensorCore
 
 extension GPUCheck {
   /// Linear maps with adapters: alone, in groups, as a whole MLP branch.
-  static let linear: [GPUCheck] = [adapters, groups, branches]
+  static let linear: [GPUCheck] = [adapters, groups, tiles, branches]
 
   private static let dropout = Dropout(probability: 0.3, random: Random(seed: 9))
 
@@ -55,6 +55,23 @@ extension GPUCheck {
           })
       }.run(on: device)
     }
+  }
+
+  /// A norm and a group as blocks run them where memory comes first; 33 tokens are four tiles and one token.
+  private static let tiles = GPUCheck("tiled") { device in
+    let (inputs, sizes) = (128, [72, 24])
+    let norm = positive(7, [inputs])
+    let maps = sizes.enumerated().map { index, size in
+      (weight: normal(UInt64(2 + index), [size, inputs], scale: 0.2), adapter: matrices(UInt64(10 + 2 * index), inputs, size, 8))
+    }
+    return try OpComparison("norm and group in tiles", [normal(1, [33, inputs])], noise: 2e-5, roundings: 2) { given, place in
+      let operands = maps.map { map in
+        let (a, b) = (map.adapter[0].onto(place, like: given[0]), map.adapter[1].onto(place, like: given[0]))
+        return LinearOperands(weight: .dense(map.weight.onto(place, like: given[0])), lora: LoRAOperands(a: a, b: b, scale: 0.5))
+      }
+      let weight = norm.moved(to: place)
+      return tiled(given[0], rows: 8) { _, part in linearGroup(rmsNorm(part, weight: weight, epsilon: 1e-5), operands) }
+    }.run(on: device)
   }
 
   /// How a branch runs: as it is, or again in backward, all tokens at once or some at a time.

@@ -141,7 +141,8 @@ struct GPUGatedMLP {
     }
     let output = kept.output ?? x.fresh(x.shape.rows, hidden)
     multiplyDown(kept, into: output.matrix, adding: nil, first: token)
-    scale.output(output, into: address, residual: x)
+    scale.output(output.address, like: x, into: address, residual: x)
+    keepAlive(output)
   }
 
   /// `[a | h]·[W | s·B]ᵀ` of down, `h` kept where there is memory for it.

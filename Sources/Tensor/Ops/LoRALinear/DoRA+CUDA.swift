@@ -32,11 +32,16 @@ struct GPUDoRA {
   func forward(_ x: Tensor, dropped: Tensor?, h: Tensor, into y: Tensor, adding residual: Tensor?, bias: Tensor?) {
     let rows = x.shape.rows
     let bias = bias?.cast(to: x.dtype, part: .workspace)
-    guard let dropped else { return scale.output(adapted(x, h), into: y.address, bias: bias, residual: residual) }
+    guard let dropped else {
+      let u = adapted(x, h)
+      scale.output(u.address, like: x, into: y.address, bias: bias, residual: residual)
+      return keepAlive(u)
+    }
     let (direct, plain) = (x.fresh(rows, outputs), x.fresh(rows, outputs))
     let u = adapted(dropped, h, plain: plain)
     x.gpu.blas.multiply(x.matrix, weight.transposedMatrix, into: direct.matrix, m: rows, n: outputs, k: inputs)
-    scale.output(u, into: y.address, direct: (direct, plain), bias: bias, residual: residual)
+    scale.output(u.address, like: x, into: y.address, direct: (direct, plain), bias: bias, residual: residual)
+    keepAlive(u)
   }
 
   func backward(_ dy: Tensor, dropped: Tensor?, h: Tensor, dx: Tensor?, accumulate: Bool, gradients: ProjectionGradients) {

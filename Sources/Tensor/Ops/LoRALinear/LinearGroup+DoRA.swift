@@ -20,7 +20,7 @@ extension GPULinearGroup {
       let place = 1 + 2 * loras.count + results.count
       var taken: Tensor?
       swap(&taken, &gradients[index])
-      guard var dy = consume taken else {
+      guard var dy = (consume taken)?.reshaped([x.shape.rows, weights[index].outputs]) else {
         results.append(nil)
         continue
       }

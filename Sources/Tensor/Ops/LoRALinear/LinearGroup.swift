@@ -64,27 +64,27 @@ struct GPULinearGroup {
 
   /// Computes all outputs and records the node.
   func record(_ x: Tensor) -> [Tensor] {
-    let (rows, blas) = (x.shape.rows, x.gpu.blas)
-    let h = x.fresh(rows, rank, part: .activations)
+    let h = x.fresh(x.shape.rows, rank, part: .activations)
     project(x, into: h)
     let scales = scales(like: x)
-    let outputs = loras.indices.map { index -> Tensor in
-      let (lora, weight) = (loras[index], weights[index])
-      let y = Tensor(uninitialized: x.shape.withColumns(weight.outputs), x.dtype, on: x.device)
-      blas.multiply(
-        h.block(first: starts[index], columns: lora.rank), lora.b.transposedMatrix, into: y.matrix, m: rows, n: weight.outputs,
-        k: lora.rank, alpha: lora.scale)
-      let bias = scales[index] == nil ? biases[index].map { ($0.address, $0.dtype.blas) } : nil
-      weight.withDense(x.dtype, on: x.device) { dense in
-        blas.multiply(x.matrix, dense.transposedMatrix, into: y.matrix, m: rows, n: weight.outputs, k: inputs, beta: 1, bias: bias)
-      }
-      scales[index]?.output(y, into: y.address, bias: biases[index])
-      return y
-    }
     let adapters = loras.flatMap { [$0.a, $0.b] }
     let (magnitudes, norms) = (scales.compactMap { $0?.magnitude }, scales.compactMap { $0?.norms })
-    guard let tape = tape(of: [x] + adapters + magnitudes) else { return outputs }
-    let shape = x.shape
+    let tape = tape(of: [x] + adapters + magnitudes)
+    let (plain, shape) = (x.detached, x.shape)
+    let outputs = loras.indices.map { index -> Tensor in
+      let whole = shape.withColumns(weights[index].outputs)
+      guard tape?.isReplay == true else {
+        let y = Tensor(uninitialized: whole, x.dtype, on: x.device)
+        write(index, plain, h, scales[index], into: y.address)
+        return y
+      }
+      // Where a part of the sequence is replayed nobody may ask for it.
+      let later = Storage(deferredOn: x.device, byteCount: whole.count * x.dtype.size, part: .activations) { address in
+        write(index, plain, h, scales[index], into: address)
+      }
+      return Tensor(later, shape: whole, dtype: x.dtype)
+    }
+    guard let tape else { return outputs }
     return tape.record(
       "linearGroup", [x] + adapters + magnitudes, saving: [x, h] + adapters + magnitudes + norms, outputs: outputs
     ) { context in
@@ -93,6 +93,20 @@ struct GPULinearGroup {
       let ofMagnitudes = takeMagnitudes(from: &gradients, x, h, &context)
       return backward(gradients, x, h, Array(context.saved[2..<2 + adapters.count]), shape, &context) + ofMagnitudes
     }
+  }
+
+  /// Output `index`: the adapter's part first, to which the large product adds.
+  private func write(_ index: Int, _ x: Tensor, _ h: Tensor, _ scale: MagnitudeScale?, into address: DevicePointer) {
+    let (lora, weight, rows, blas) = (loras[index], weights[index], x.shape.rows, x.gpu.blas)
+    let y = BlasMatrix(address, x.dtype.blas, stride: weight.outputs)
+    blas.multiply(
+      h.block(first: starts[index], columns: lora.rank), lora.b.transposedMatrix, into: y, m: rows, n: weight.outputs, k: lora.rank,
+      alpha: lora.scale)
+    let bias = scale == nil ? biases[index].map { ($0.address, $0.dtype.blas) } : nil
+    weight.withDense(x.dtype, on: x.device) { dense in
+      blas.multiply(x.matrix, dense.transposedMatrix, into: y, m: rows, n: weight.outputs, k: inputs, beta: 1, bias: bias)
+    }
+    scale?.output(address, like: x, into: address, bias: biases[index])
   }
 
   private func backward(

@@ -32,18 +32,21 @@ struct MagnitudeScale {
   /// `y = factor · u (+ x − d) (+ bias) (+ residual)`.
   /// - Parameters:
   ///   - u: [rows, out].
-  ///   - address: memory of y [rows, out], which may be that of `u`.
+  ///   - x: has the rows, the format and the GPU of `u`.
+  ///   - y: [rows, out], may be `u`.
   ///   - direct: with dropout, the products with the input and with the dropped input.
   ///   - bias: [out] in the format of `u`.
-  func output(_ u: Tensor, into address: DevicePointer, direct: (x: Tensor, d: Tensor)? = nil, bias: Tensor? = nil, residual: Tensor? = nil)
-  {
-    if u.count == 0 { return }
-    let others = [direct?.x, direct?.d, bias, residual].compactMap { $0 }
-    let pass = ColumnPass(rows: u.shape.rows, columns: columns, [u.address, address] + others.map(\.address), u.dtype)
-    kernel("DoRA.cu", "dora_output", pass.defines, on: u.gpu).launch(
-      grid: pass.grid, block: (ColumnPass.threads, 1, 1), address, u.address, (direct?.x).addressOrNull, (direct?.d).addressOrNull,
-      bias.addressOrNull, residual.addressOrNull, magnitude.address, norms.address, Int64(pass.rows), UInt32(columns),
-      UInt32(pass.blockRows))
+  func output(
+    _ u: DevicePointer, like x: Tensor, into y: DevicePointer, direct: (x: Tensor, d: Tensor)? = nil, bias: Tensor? = nil,
+    residual: Tensor? = nil
+  ) {
+    let rows = x.shape.rows
+    if rows == 0 { return }
+    let others = [direct?.x, direct?.d, bias, residual].compactMap { $0?.address }
+    let pass = ColumnPass(rows: rows, columns: columns, [u, y] + others, x.dtype)
+    kernel("DoRA.cu", "dora_output", pass.defines, on: x.gpu).launch(
+      grid: pass.grid, block: (ColumnPass.threads, 1, 1), y, u, (direct?.x).addressOrNull, (direct?.d).addressOrNull, bias.addressOrNull,
+      residual.addressOrNull, magnitude.address, norms.address, Int64(rows), UInt32(columns), UInt32(pass.blockRows))
   }
 
   /// `y = (factor − minus) · dy`; where `target` is given, the magnitude's gradient from `u` is added to it.

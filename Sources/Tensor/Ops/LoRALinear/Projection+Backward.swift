@@ -114,7 +114,7 @@ extension Projection {
       forElements(rows * outputs) { for i in $0 { values[i] -= dy[i] } }
       weight.multiply(scaled.pointer, rows: rows, into: through.pointer, accumulate: true)
     }
-    dropout.apply(through.pointer, to: dx, first: firstRow * inputs, count: rows * inputs, accumulate: true)
+    dropout.apply(through.pointer, to: dx, first: (firstRow + dropout.firstRow) * inputs, count: rows * inputs, accumulate: true)
   }
 
   /// `dm[j] += Σ dy[·, j]·u[·, j] / norm[j]` with `u = x·Wᵀ + s·h·Bᵀ` computed anew, which costs less than keeping it.
