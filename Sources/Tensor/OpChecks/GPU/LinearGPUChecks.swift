@@ -88,6 +88,7 @@ extension GPUCheck {
         let weights = sizes.enumerated().map { normal(UInt64(2 + $0), [$1.1, $1.0], scale: 0.15) }
         let parameters =
           sizes.enumerated().flatMap { matrices(UInt64(10 + 2 * $0), $1.0, $1.1, rank) } + sizes.map { positive(6, [$0.1]) }
+          + sizes.map { normal(5, [$0.1]) }
         let norm = positive(7, [hidden])
         let name = "gatedMLP \(extra)\(magnitudes == 1 ? " of gate" : "")\(way.name)"
         return try OpComparison(name, [normal(1, [rows, hidden])], parameters: parameters, noise: 5e-5, roundings: 4) { given, place in
@@ -97,7 +98,9 @@ extension GPUCheck {
               let lora = LoRAOperands(
                 a: given[1 + 2 * index], b: given[2 + 2 * index], scale: 0.5, dropout: extra.isDropped ? dropout : nil,
                 magnitude: index < magnitudes ? widened(given[7 + index]) : nil)
-              return LinearOperands(weight: .dense(weight.onto(place, like: given[0])), lora: lora)
+              // A bias that is trained takes the branch apart.
+              let bias = extra == .dropout || index == 1 ? nil : given[10 + index].detached
+              return LinearOperands(weight: .dense(weight.onto(place, like: given[0])), bias: bias, lora: lora)
             }
             return gatedMLPBranch(
               given[0], norm: scale, gate: maps[0], up: maps[1], down: maps[2], activation: .silu, tileRows: way.tileRows)

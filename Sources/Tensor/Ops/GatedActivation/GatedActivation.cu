@@ -138,13 +138,17 @@ extern "C" __global__ void __launch_bounds__(256) gate_backward(
 // Both again for gate and up that are first multiplied by a factor for each column, DoRA's magnitude / norm. A thread takes WIDTH columns and
 // walks down some rows, so that the factors stay in registers and the sums of a column need no other thread.
 
-// What gate or up is multiplied with; 1 without a magnitude.
+// What gate or up is multiplied with, 1 without a magnitude, and what is added then.
 struct Factors {
-  float v[WIDTH];
-  __device__ __forceinline__ Factors(const float *magnitude, const float *norms, uint32 column) {
+  float v[WIDTH], bias[WIDTH];
+  __device__ __forceinline__ Factors(const float *magnitude, const float *norms, const T *biases, uint32 column) {
 #pragma unroll
-    for (int j = 0; j < WIDTH; j++) v[j] = magnitude ? magnitude[column + j] / norms[column + j] : 1.0f;
+    for (int j = 0; j < WIDTH; j++) {
+      v[j] = magnitude ? magnitude[column + j] / norms[column + j] : 1.0f;
+      bias[j] = biases ? to_float(biases[column + j]) : 0.0f;
+    }
   }
+  __device__ __forceinline__ float operator()(int j, float x) const { return v[j] * x + bias[j]; }
 };
 
 extern "C" __global__ void __launch_bounds__(128) gate_forward_scaled(
@@ -153,10 +157,11 @@ extern "C" __global__ void __launch_bounds__(128) gate_forward_scaled(
     const T *up,                                           // [rows, columns], rows up_stride apart
     const float *gate_magnitude, const float *gate_norms,  // [columns]; null where gate has no factor
     const float *up_magnitude, const float *up_norms,      // [columns]; null where up has none
+    const T *gate_bias, const T *up_bias,                  // [columns], behind the factors; null for none
     int64 rows, uint32 columns, int64 h_stride, int64 gate_stride, int64 up_stride, uint32 block_rows) {
   const uint32 column = (blockIdx.x * 128 + threadIdx.x) * WIDTH;
   if (column >= columns) return;
-  const Factors gate_factors(gate_magnitude, gate_norms, column), up_factors(up_magnitude, up_norms, column);
+  const Factors gate_factors(gate_magnitude, gate_norms, gate_bias, column), up_factors(up_magnitude, up_norms, up_bias, column);
   const int64 first = int64(blockIdx.y) * block_rows, end = first + block_rows < rows ? first + block_rows : rows;
 #pragma unroll 1
   for (int64 row = first; row < end; row++) {
@@ -165,7 +170,7 @@ extern "C" __global__ void __launch_bounds__(128) gate_forward_scaled(
     Vector<T, WIDTH> product;
 #pragma unroll
     for (int j = 0; j < WIDTH; j++) {
-      product.v[j] = from_float<T>(activate(gate_factors.v[j] * to_float(g.v[j])).value * passed(up_factors.v[j] * to_float(u.v[j])).value);
+      product.v[j] = from_float<T>(activate(gate_factors(j, to_float(g.v[j]))).value * passed(up_factors(j, to_float(u.v[j]))).value);
     }
     store_vector(h + row * h_stride + column, product);
   }
@@ -181,10 +186,11 @@ extern "C" __global__ void __launch_bounds__(128, 4) gate_backward_scaled(
     float *gate_sums, float *up_sums,                      // [blocks, columns]; null where not wanted
     const float *gate_magnitude, const float *gate_norms,  // [columns]; null where gate has no factor
     const float *up_magnitude, const float *up_norms,      // [columns]; null where up has none
+    const T *gate_bias, const T *up_bias,                  // [columns], behind the factors; null for none
     int64 rows, uint32 columns, int64 gate_stride, int64 up_stride, int64 dh_stride, uint32 block_rows) {
   const uint32 column = (blockIdx.x * 128 + threadIdx.x) * WIDTH;
   if (column >= columns) return;
-  const Factors gate_factors(gate_magnitude, gate_norms, column), up_factors(up_magnitude, up_norms, column);
+  const Factors gate_factors(gate_magnitude, gate_norms, gate_bias, column), up_factors(up_magnitude, up_norms, up_bias, column);
   float gate_sum[WIDTH], up_sum[WIDTH];
 #pragma unroll
   for (int j = 0; j < WIDTH; j++) gate_sum[j] = up_sum[j] = 0;
@@ -198,7 +204,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) gate_backward_scaled(
 #pragma unroll
     for (int j = 0; j < WIDTH; j++) {
       const float from_gate = to_float(g.v[j]), from_up = to_float(u.v[j]);
-      const Slopes slope = slopes(gate_factors.v[j] * from_gate, up_factors.v[j] * from_up, to_float(d.v[j]));
+      const Slopes slope = slopes(gate_factors(j, from_gate), up_factors(j, from_up), to_float(d.v[j]));
       gate_sum[j] += slope.gate * from_gate;
       up_sum[j] += slope.up * from_up;
       to_gate.v[j] = from_float<T>(gate_factors.v[j] * slope.gate);

@@ -122,12 +122,12 @@ struct GPUGatedMLP {
     gate.beside(like: x, adapterFirst: true) { weight in
       blas.multiply(
         input.block(columns: gate.rank + hidden), weight.transposedMatrix, into: g.block(columns: inner), m: rows, n: inner,
-        k: gate.rank + hidden)
+        k: gate.rank + hidden, bias: gate.productBias)
     }
     up.beside(like: x) { weight in
       blas.multiply(
         input.block(first: gate.rank, columns: hidden + up.rank), weight.transposedMatrix, into: u.block(columns: inner), m: rows,
-        n: inner, k: hidden + up.rank)
+        n: inner, k: hidden + up.rank, bias: up.productBias)
     }
     let h = keeping && down.lora != nil ? x.fresh(rows, down.rank, part: .activations) : nil
     let output = keeping && down.trainsMagnitude ? x.fresh(rows, hidden, part: .activations) : nil
@@ -141,7 +141,7 @@ struct GPUGatedMLP {
     }
     let output = kept.output ?? x.fresh(x.shape.rows, hidden)
     multiplyDown(kept, into: output.matrix, adding: nil, first: token)
-    scale.output(output.address, like: x, into: address, residual: x)
+    scale.output(output.address, like: x, into: address, bias: down.bias, residual: x)
     keepAlive(output)
   }
 
@@ -160,14 +160,14 @@ struct GPUGatedMLP {
     down.beside(like: a) { weight in
       blas.multiply(
         a.matrix, weight.transposedMatrix, into: y, m: rows, n: hidden, k: inner + down.rank, beta: residual == nil ? 0 : 1,
-        adding: residual?.matrix)
+        adding: residual?.matrix, bias: down.productBias)
     }
   }
 
   private func activate(_ kept: Kept, into a: DeviceRows) {
     let (g, u) = (DeviceRows(kept.gate), DeviceRows(kept.up))
     if gate.scale == nil && up.scale == nil { return gating(kept.gate).forward(gate: g, up: u, into: a) }
-    gating(kept.gate).forward(gate: g, up: u, scaledBy: gate.scale, up.scale, into: a)
+    gating(kept.gate).forward(gate: g, up: u, gate.adjustment, up.adjustment, into: a)
   }
 
   // MARK: Backward
@@ -265,7 +265,7 @@ struct GPUGatedMLP {
       return gating(kept.gate).backward(gate: g, up: u, dh: d, gateGradient: g, upGradient: u, h: d)
     }
     gating(kept.gate).backward(
-      gate: g, up: u, dh: d, scaledBy: gate.scale, up.scale, addingTo: gradients[0].magnitude, gradients[1].magnitude, on: device)
+      gate: g, up: u, dh: d, gate.adjustment, up.adjustment, addingTo: gradients[0].magnitude, gradients[1].magnitude, on: device)
   }
 
   /// `[factor·dy | dz]` with dz = s·factor·dy·B of down, and the gradient of its magnitude.

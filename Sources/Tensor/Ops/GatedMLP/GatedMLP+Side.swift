@@ -2,10 +2,12 @@ import SwiftletCUDA
 import SwiftletTensorCore
 
 extension GPUGatedMLP {
-  /// A frozen weight with or without an adapter.
+  /// A frozen weight with or without an adapter and a frozen bias.
   struct GPUSide {
     let weight: LinearWeight
     let lora: LoRAOperands?
+    /// [out] in the compute format.
+    let bias: Tensor?
     /// What DoRA multiplies the outputs with.
     private(set) var scale: MagnitudeScale?
     var rank: Int { lora?.rank ?? 0 }
@@ -13,7 +15,7 @@ extension GPUGatedMLP {
     var outputs: Int { weight.outputs }
 
     init?(_ operands: LinearOperands, like x: Tensor) {
-      guard operands.bias == nil, operands.weight.trained?.needsGradient != true else { return nil }
+      guard operands.bias?.needsGradient != true, operands.weight.trained?.needsGradient != true else { return nil }
       if let lora = operands.lora {
         guard lora.magnitude == nil || lora.dropout == nil, lora.rank % 8 == 0, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype
         else { return nil }
@@ -21,7 +23,13 @@ extension GPUGatedMLP {
       guard operands.weight.inputs % 8 == 0, operands.weight.outputs % 8 == 0 else { return nil }
       weight = operands.weight
       lora = operands.lora
+      bias = operands.bias?.cast(to: x.dtype, part: .activations)
     }
+
+    /// The bias where the product with the weight adds it: behind a factor the next pass does.
+    var productBias: (DevicePointer, BlasType)? { scale == nil ? bias.map { ($0.address, $0.dtype.blas) } : nil }
+    /// What the next pass does to the product.
+    var adjustment: GateOnGPU.Adjustment { GateOnGPU.Adjustment(scale: scale, bias: scale == nil ? nil : bias) }
 
     /// The same with what its magnitude makes of the outputs.
     func withScale(like x: Tensor) -> GPUSide {
