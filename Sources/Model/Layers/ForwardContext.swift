@@ -38,8 +38,8 @@ public final class ForwardContext {
   public var offload = SavePlacement.device
   /// The stream that dropout draws from, already split by step and micro-batch; nil switches dropout off.
   public var dropoutRandom: Random?
-  /// How many tokens of a replayed block go through its wide parts together: the projections into attention, on a GPU the middle of an MLP; nil
-  /// for all. Fewer cost less memory.
+  /// How many tokens of a replayed block go through its wide parts together: on a GPU the middle of an MLP, four times as many the projections into
+  /// attention; nil for all. Fewer cost less memory.
   public var tileRows: Int?
   /// The token that a part of a batch begins with, while one is computed.
   private var firstRow = 0
@@ -105,10 +105,11 @@ public final class ForwardContext {
     return dropout
   }
 
-  /// `body` of all of `x`, or `tileRows` tokens at a time where there is such a size and the block keeps nothing for backward; see `tiled`.
+  /// `body` of all of `x`, or some tokens at a time where there is `tileRows` and the block keeps nothing for backward; see `tiled`. Four times as
+  /// many as in the middle of an MLP, which is some four times as wide: weights are dequantised as often as there are tiles.
   func inTiles(_ x: Tensor, _ body: @escaping (Tensor) -> [Tensor]) -> [Tensor] {
     guard let tileRows, x.trace?.tape.isReplay ?? true else { return body(x) }
-    return tiled(x, rows: tileRows) { first, part in
+    return tiled(x, rows: 4 * tileRows) { first, part in
       self.firstRow = first
       defer { self.firstRow = 0 }
       return body(part)
