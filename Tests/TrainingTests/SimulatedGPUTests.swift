@@ -16,7 +16,7 @@ extension TrainingTests {
   @Suite(.serialized) struct SimulatedGPUTests {
     private func trainer(
       _ ordinal: Int, _ config: String, lora: LoRA?, quantized: Bool = true, dtype: DType = .bfloat16,
-      _ change: (inout Recipe) -> Void = { _ in }
+      length: Int = 40, _ change: (inout Recipe) -> Void = { _ in }
     ) throws -> (SFTTrainer, CUDADevice) {
       let gpu = CUDADevice.simulated(capability: (9, 0), memory: 1 << 36, ordinal: ordinal)
       var recipe = Recipe()
@@ -29,7 +29,8 @@ extension TrainingTests {
       let model = try ModelRegistry.make(
         config: ModelConfig(parsing: config), source: .random(seed: 1), placement: recipe.memory.applied(to: placement))
       if let lora { try model.add(lora) } else { try model.makeAllTrainable() }
-      let rows = (0..<8).map { _ in TokenRow(ids: Array(0..<40), labels: Array(0..<40)) }
+      let rows = (0..<8).map { _ in TokenRow(ids: (0..<length).map { Int32($0 % 40) }, labels: (0..<length).map { Int32($0 % 40) })
+      }
       return (try SFTTrainer(model, on: rows, recipe: recipe), gpu)
     }
 
@@ -97,6 +98,20 @@ extension TrainingTests {
       #expect(peaks[0] == all && peaks[3] == none)
       #expect(all <= peaks[1] && peaks[1] <= peaks[2] && peaks[1] <= all + third && peaks[2] <= all + 2 * third)
       #expect(peaks[2] > all, "nothing was kept for \(2 * third) bytes more")
+    }
+
+    /// Where memory comes first a long sequence has few whole activations at its peak: a block's input, the next one's, the gradient, q, k and v
+    /// (2 here), the gradients of the attention's output, of k and v (1), and that of q over q. Beside them the rotary tables, 1.3.
+    @Test func longSequencesStandInFewActivations() throws {
+      let (length, hidden) = (20_000, 256)
+      let config = Tiny.llama.replacing("\"hidden_size\":32", with: "\"hidden_size\":\(hidden)")
+      let (trainer, gpu) = try trainer(4150, config, lora: LoRA(rank: 8, alpha: 8), length: length) {
+        $0.plan.batchSize = 1
+        ($0.memory.checkpoint, $0.memory.offload, $0.memory.embedding, $0.memory.tileRows) = (.everyBlock, .host, .host, 512)
+      }
+      _ = try trainer.step()
+      let activations = Double(gpu.memory.peakParts[.activations] ?? 0) / Double(2 * length * hidden)
+      #expect(activations > 8.2 && activations < 8.5, "\(activations) activations")
     }
 
     /// What has no kernel, or no gradient, is refused by an error when the model is made.

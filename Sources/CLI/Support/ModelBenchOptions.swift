@@ -32,7 +32,8 @@ struct ModelBenchOptions: ParsableArguments {
   @Flag(
     name: .long,
     help:
-      "On a GPU, memory first: blocks replayed from host memory, optimizer paged, token table on the host, head in 4 bits, MLP in tiles.")
+      "On a GPU, memory first: blocks replayed from host memory, optimizer paged, token table on the host, head in 4 bits, MLP and projections in tiles."
+  )
   var lean = false
 
   @Option(name: .long, help: ArgumentHelp("adamW, adamW8bit or pagedAdamW8bit.", valueName: "name"))

@@ -53,13 +53,15 @@ public struct AttentionShape: Hashable, Sendable {
 
 /// How the tokens of a block see each other.
 public protocol SelfAttention: Module {
-  /// `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
-  func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor?) -> Tensor
+  /// Of `norm(x)`, of `x` itself where there is none: `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
+  func callAsFunction(_ x: Tensor, norm: (any Norm)?, _ context: ForwardContext, adding residual: Tensor?) -> Tensor
 }
 
 extension SelfAttention {
   /// `[tokens, hidden]` to `[tokens, hidden]`.
-  public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor { self(x, context, adding: nil) }
+  public func callAsFunction(_ x: Tensor, norm: (any Norm)? = nil, _ context: ForwardContext) -> Tensor {
+    self(x, norm: norm, context, adding: nil)
+  }
 }
 
 /// Grouped-query attention with rotary positions: projections, norms, turn, attend, project back.
@@ -109,23 +111,24 @@ public final class Attention: SelfAttention {
   /// Puts other sinks in the place of these.
   public func replace(_ old: Parameter, with new: Parameter) { if sinks === old { sinks = new } }
 
-  /// `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
-  public func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor?) -> Tensor {
-    let (q, k, v) = project(x, context)
-    let turnedQ = turned(normalised(consume q, queryNorm), heads: shape.heads, context)
-    let turnedK = turned(normalised(consume k, keyNorm), heads: shape.keyValueHeads, context)
-    return output(attend(turnedQ, turnedK, v, context), context, adding: residual)
+  /// Of `norm(x)`, of `x` itself where there is none: `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
+  public func callAsFunction(_ x: Tensor, norm: (any Norm)?, _ context: ForwardContext, adding residual: Tensor?) -> Tensor {
+    // Taken from the end: each must be the only reference when it is turned.
+    var parts = context.inTiles(x) { self.project(norm?($0) ?? $0, context) }
+    let v = parts.removeLast()
+    let k = turned(normalised(parts.removeLast(), keyNorm), heads: shape.keyValueHeads, context)
+    let q = turned(normalised(parts.removeLast(), queryNorm), heads: shape.heads, context)
+    return output(attend(q, k, v, context), context, adding: residual)
   }
 
-  private func project(_ x: Tensor, _ context: ForwardContext) -> (q: Tensor, k: Tensor, v: Tensor) {
+  /// Queries, keys and values.
+  private func project(_ x: Tensor, _ context: ForwardContext) -> [Tensor] {
     switch inputs {
     case .separate(let q, let k, let v):
-      let parts = linearGroup(x, [q, k, v].map { $0.linearOperands(on: x.trace?.tape, context) })
-      return (parts[0], parts[1], parts[2])
+      return linearGroup(x, [q, k, v].map { $0.linearOperands(on: x.trace?.tape, context) })
     case .fused(let qkv):
       let narrow = shape.keyValueHeads * shape.headDimension
-      let parts = splitColumns(qkv(x, context), [shape.heads * shape.headDimension, narrow, narrow])
-      return (parts[0], parts[1], parts[2])
+      return splitColumns(qkv(x, context), [shape.heads * shape.headDimension, narrow, narrow])
     }
   }
 

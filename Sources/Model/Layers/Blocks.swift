@@ -29,10 +29,10 @@ public struct PreNormBlock: DecoderBlock {
   /// The block's output.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     guard residualScale == 1 else {
-      let middle = add(x, branch(attention(attentionNorm(x), context)))
+      let middle = add(x, branch(attention(x, norm: attentionNorm, context)))
       return add(middle, branch(feedForward(feedForwardNorm(middle), context)))
     }
-    let middle = attention(attentionNorm(x), context, adding: x)
+    let middle = attention(x, norm: attentionNorm, context, adding: x)
     if let mlp = feedForward as? GatedMLP, let norm = feedForwardNorm as? RMSNorm, let output = mlp.branch(middle, norm: norm, context) {
       return output
     }
@@ -66,7 +66,7 @@ public struct SandwichBlock: DecoderBlock {
 
   /// The block's output.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
-    let middle = add(x, afterAttention(attention(beforeAttention?(x) ?? x, context)))
+    let middle = add(x, afterAttention(attention(x, norm: beforeAttention, context)))
     return add(middle, afterFeedForward(feedForward(beforeFeedForward?(middle) ?? middle, context)))
   }
 }

@@ -38,8 +38,11 @@ public final class ForwardContext {
   public var offload = SavePlacement.device
   /// The stream that dropout draws from, already split by step and micro-batch; nil switches dropout off.
   public var dropoutRandom: Random?
-  /// On a GPU, how many tokens go through the wide middle of an MLP together; nil for all. Fewer cost less memory.
+  /// How many tokens of a replayed block go through its wide parts together: on a GPU the middle of an MLP, four times as many the projections into
+  /// attention; nil for all. Fewer cost less memory.
   public var tileRows: Int?
+  /// The token that a part of a batch begins with, while one is computed.
+  private var firstRow = 0
   /// Whether adapters take part; false gives the base model.
   public var usesAdapters = true
   /// The length of each sequence that rotary scalings depending on it (dynamic, longrope) go by. Default: its number of keys.
@@ -97,7 +100,20 @@ public final class ForwardContext {
   /// Dropout for the module at `path`: its own stream, so that replays and other module orders draw the same numbers.
   func dropout(_ probability: Float, path: String) -> Dropout? {
     guard probability > 0, let dropoutRandom else { return nil }
-    return Dropout(probability: probability, random: dropoutRandom.split(stableHash(path)))
+    var dropout = Dropout(probability: probability, random: dropoutRandom.split(stableHash(path)))
+    dropout.firstRow = firstRow
+    return dropout
+  }
+
+  /// `body` of all of `x`, or some tokens at a time where there is `tileRows` and the block keeps nothing for backward; see `tiled`. Four times as
+  /// many as in the middle of an MLP, which is some four times as wide: weights are dequantised as often as there are tiles.
+  func inTiles(_ x: Tensor, _ body: @escaping (Tensor) -> [Tensor]) -> [Tensor] {
+    guard let tileRows, x.trace?.tape.isReplay ?? true else { return body(x) }
+    return tiled(x, rows: 4 * tileRows) { first, part in
+      self.firstRow = first
+      defer { self.firstRow = 0 }
+      return body(part)
+    }
   }
 }
 

@@ -79,26 +79,25 @@ public final class LatentAttention: SelfAttention {
   /// Nothing to replace.
   public func replace(_ old: Parameter, with new: Parameter) {}
 
-  /// `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
-  public func callAsFunction(_ x: Tensor, _ context: ForwardContext, adding residual: Tensor?) -> Tensor {
-    let (q, latent) = project(x, context)
-    let parts = splitColumns(latent, [shape.keyValueRank, shape.turned])
+  /// Of `norm(x)`, of `x` itself where there is none: `[tokens, hidden]` to `[tokens, hidden]`, added to `residual` where there is one.
+  public func callAsFunction(_ x: Tensor, norm: (any Norm)?, _ context: ForwardContext, adding residual: Tensor?) -> Tensor {
+    let inputs = context.inTiles(x) { self.project(norm?($0) ?? $0, context) }
+    let (q, parts) = (inputs[0], splitColumns(inputs[1], [shape.keyValueRank, shape.turned]))
     let (keys, values) = splitHeads(keyValueUp(keyValueNorm(parts[0]), context), heads: shape.heads, first: shape.plain)
     let k = joinHeads(keys, turned(parts[1], heads: 1, context), heads: shape.heads, sharesB: true)
     return output(attend(turnedQueries(q, context), k, values, context), context, adding: residual)
   }
 
-  private func project(_ x: Tensor, _ context: ForwardContext) -> (q: Tensor, latent: Tensor) {
+  /// Queries, and the latent of keys and values with the key part that turns.
+  private func project(_ x: Tensor, _ context: ForwardContext) -> [Tensor] {
     func group(_ linear: Linear) -> [Tensor] {
       linearGroup(x, [linear, keyValueDown].map { $0.linearOperands(on: x.trace?.tape, context) })
     }
     switch queries {
-    case .direct(let linear):
-      let both = group(linear)
-      return (both[0], both[1])
+    case .direct(let linear): return group(linear)
     case .latent(let down, let norm, let up):
       let both = group(down)
-      return (up(norm(both[0]), context), both[1])
+      return [up(norm(both[0]), context), both[1]]
     }
   }
 

@@ -20,7 +20,7 @@ public func checkpointed(_ x: Tensor, keeping placement: SavePlacement = .device
     let input = context.needs[0] ? inner.watch(context.saved[0], for: box) : inner.carry(context.saved[0])
     let replayed = body(input)
     // Given away, so that ops may write into it.
-    inner.backward(from: replayed, seed: consume gradient)
+    inner.backward(from: consume replayed, seed: consume gradient)
     return [box.gradient]
   }[0]
 }

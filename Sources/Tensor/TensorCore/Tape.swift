@@ -27,8 +27,8 @@ extension GradientSink {
 public final class GradientBox: GradientSink {
   /// The sum so far; nil before the first gradient.
   public private(set) var gradient: Tensor?
-  /// An empty box.
-  public init() {}
+  /// A box that holds `start`.
+  public init(_ start: Tensor? = nil) { gradient = start }
   /// Adds a gradient.
   public func accumulate(_ new: consuming Tensor) {
     let old = lend()
@@ -246,9 +246,26 @@ public final class Tape {
   ///
   /// What a node saved is released as soon as its rule has run. A sink gets each part of its gradient as soon as it is known, so that no
   /// second copy of it lives; the parts come in a fixed order.
-  public func backward(from output: Tensor, seed: consuming Tensor? = nil) {
+  ///
+  /// An output that is given away is released first: one that was put off (`Storage(deferredOn:)`) holds what it would be computed from.
+  public func backward(from output: consuming Tensor, seed: consuming Tensor? = nil) {
     guard let trace = output.trace, trace.tape === self, let slot = trace.slot else { return reset() }
     deliver(seed ?? Tensor(filled: 1, output.shape, on: output.device), to: slot)
+    _ = consume output
+    runNodes()
+  }
+
+  /// The same from several outputs; a seed that is nil brings nothing.
+  public func backward(from outputs: consuming [Tensor], seeds: [Tensor?]) {
+    let slots = outputs.map { $0.trace?.tape === self ? $0.trace?.slot : nil }
+    _ = consume outputs
+    for (slot, seed) in zip(slots, seeds) {
+      if let slot, let seed { deliver(seed, to: slot) }
+    }
+    runNodes()
+  }
+
+  private func runNodes() {
     for index in nodes.indices.reversed() {
       // Out of the list, so that the rule is the only owner of what the node saved.
       var node: Node?

@@ -60,11 +60,11 @@ extension GPUCheck {
 }
 
 extension AttentionCase {
-  /// The output and the gradients of all inputs.
-  private func results(_ inputs: [Tensor], seed: Tensor) -> [Tensor] {
+  /// The output and the gradients of all inputs; inputs that are given away may be written over.
+  private func results(_ inputs: [Tensor], seed: Tensor, givingAway: Bool = false) -> [Tensor] {
     let tape = Tape()
     let boxes = inputs.map { _ in GradientBox() }
-    let output = run(zip(inputs, boxes).map { tape.watch($0, for: $1) })
+    let output = run(zip(inputs, boxes).map { tape.watch(givingAway ? $0.copied() : $0, for: $1) })
     let kept = output.detached
     tape.backward(from: output, seed: seed)
     return [kept] + zip(inputs, boxes).map { $1.gradient ?? Tensor(zeros: $0.shape, on: $0.device) }
@@ -79,7 +79,7 @@ extension AttentionCase {
     let seed = rounded(normal(15, [layout.queries, options.heads * (options.valueDimension ?? options.headDimension)]))
     let truth = results(here, seed: seed.cast(to: .float32).moved(to: .cpu))
     let found = results(there, seed: seed)
-    let again = repeats ? results(there, seed: seed) : found
+    let again = repeats ? results(there, seed: seed, givingAway: true) : found
     let names = ["output", "dq", "dk", "dv", "dsinks"]
     return truth.indices.flatMap { index -> [CheckResult] in
       let values = found[index].cast(to: .float32).array(Float.self)

@@ -4,7 +4,7 @@ import SwiftletTensorCore
 
 extension GPUCheck {
   /// Linear maps with adapters: alone, in groups, as a whole MLP branch.
-  static let linear: [GPUCheck] = [adapters, groups, branches]
+  static let linear: [GPUCheck] = [adapters, groups, tiles, branches]
 
   private static let dropout = Dropout(probability: 0.3, random: Random(seed: 9))
 
@@ -33,53 +33,96 @@ extension GPUCheck {
   }
 
   private static let groups = GPUCheck("linearGroup") { device in
-    try [Dropout?.none, dropout].flatMap { dropout -> [CheckResult] in
+    try [Extra.none, .dropout, .magnitude].flatMap { extra -> [CheckResult] in
       let (rows, inputs, sizes) = (33, 128, [72, 24, 24])
       let weights = sizes.enumerated().map { normal(UInt64(2 + $0), [$1, inputs], scale: 0.2) }
-      let parameters = sizes.enumerated().flatMap { matrices(UInt64(10 + 2 * $0), inputs, $1, 8 + 8 * $0) }
-      let name = "linearGroup\(dropout == nil ? "" : " with dropout")"
-      return try OpComparison(name, [normal(1, [rows, inputs])], parameters: parameters, noise: 2e-5, roundings: 2) { given, place in
+      let parameters =
+        sizes.enumerated().flatMap { matrices(UInt64(10 + 2 * $0), inputs, $1, 8 + 8 * $0) } + sizes.map { positive(6, [$0]) }
+        + sizes.map { normal(5, [$0]) }
+      return try OpComparison(
+        "linearGroup \(extra)", [normal(1, [rows, inputs])], parameters: parameters, noise: 2e-5, roundings: 2
+      ) { given, place in
         linearGroup(
           given[0],
           weights.enumerated().map { index, weight in
-            // The last map has no dropout: maps of one group may differ.
+            // The last map is a plain one: maps of one group may differ.
             let lora = LoRAOperands(
-              a: given[1 + 2 * index], b: given[2 + 2 * index], scale: 0.5, dropout: index == 2 ? nil : dropout)
-            return LinearOperands(weight: .dense(weight.onto(place, like: given[0])), lora: lora)
+              a: given[1 + 2 * index], b: given[2 + 2 * index], scale: 0.5, dropout: extra.isDropped && index < 2 ? dropout : nil,
+              magnitude: extra.hasMagnitude && index < 2 ? widened(given[7 + index]) : nil)
+            // A bias that is trained takes the group apart.
+            return LinearOperands(
+              weight: .dense(weight.onto(place, like: given[0])), bias: index == 1 ? nil : given[10 + index].detached, lora: lora)
           })
       }.run(on: device)
     }
   }
 
+  /// A norm and a group as blocks run them where memory comes first; 33 tokens are four tiles and one token.
+  private static let tiles = GPUCheck("tiled") { device in
+    let (inputs, sizes) = (128, [72, 24])
+    let norm = positive(7, [inputs])
+    let maps = sizes.enumerated().map { index, size in
+      (weight: normal(UInt64(2 + index), [size, inputs], scale: 0.2), adapter: matrices(UInt64(10 + 2 * index), inputs, size, 8))
+    }
+    return try OpComparison("norm and group in tiles", [normal(1, [33, inputs])], noise: 2e-5, roundings: 2) { given, place in
+      let operands = maps.map { map in
+        let (a, b) = (map.adapter[0].onto(place, like: given[0]), map.adapter[1].onto(place, like: given[0]))
+        return LinearOperands(weight: .dense(map.weight.onto(place, like: given[0])), lora: LoRAOperands(a: a, b: b, scale: 0.5))
+      }
+      let weight = norm.moved(to: place)
+      return tiled(given[0], rows: 8) { _, part in linearGroup(rmsNorm(part, weight: weight, epsilon: 1e-5), operands) }
+    }.run(on: device)
+  }
+
+  /// How a branch runs: as it is, or again in backward, all tokens at once or some at a time.
+  private static let ways: [(name: String, isReplayed: Bool, tileRows: Int?)] = [
+    ("", false, nil), (" replayed", true, nil), (" replayed by 8", true, 8),
+  ]
+
   private static let branches = GPUCheck("gatedMLP") { device in
-    try [Dropout?.none, dropout].flatMap { dropout -> [CheckResult] in
-      try [(false, Int?.none), (true, nil), (true, 8)].flatMap { isReplayed, tileRows -> [CheckResult] in
+    // Magnitudes on all three maps, or on gate alone: a factor may be missing.
+    try [(Extra.none, 0), (.dropout, 0), (.magnitude, 3), (.magnitude, 1)].flatMap { extra, magnitudes in
+      try ways.flatMap { way -> [CheckResult] in
         let (rows, hidden, inner, rank) = (33, 64, 136, 8)
-        let weights = [(hidden, inner), (hidden, inner), (inner, hidden)].enumerated().map {
-          normal(UInt64(2 + $0), [$1.1, $1.0], scale: 0.15)
-        }
-        let parameters = [(hidden, inner), (hidden, inner), (inner, hidden)].enumerated().flatMap {
-          matrices(UInt64(10 + 2 * $0), $1.0, $1.1, rank)
-        }
+        let sizes = [(hidden, inner), (hidden, inner), (inner, hidden)]
+        let weights = sizes.enumerated().map { normal(UInt64(2 + $0), [$1.1, $1.0], scale: 0.15) }
+        let parameters =
+          sizes.enumerated().flatMap { matrices(UInt64(10 + 2 * $0), $1.0, $1.1, rank) } + sizes.map { positive(6, [$0.1]) }
+          + sizes.map { normal(5, [$0.1]) }
         let norm = positive(7, [hidden])
-        let how = isReplayed ? tileRows.map { " replayed by \($0)" } ?? " replayed" : ""
-        let name = "gatedMLP\(dropout == nil ? "" : " with dropout")\(how)"
+        let name = "gatedMLP \(extra)\(magnitudes == 1 ? " of gate" : "")\(way.name)"
         return try OpComparison(name, [normal(1, [rows, hidden])], parameters: parameters, noise: 5e-5, roundings: 4) { given, place in
-          let maps = weights.enumerated().map { index, weight in
-            // A replay makes its parameters anew on its own tape, as layers do; here they have no gradient then.
-            let (a, b) = (given[1 + 2 * index], given[2 + 2 * index])
-            let lora = LoRAOperands(
-              a: isReplayed ? a.detached : a, b: isReplayed ? b.detached : b, scale: 0.5, dropout: dropout)
-            return LinearOperands(weight: .dense(weight.onto(place, like: given[0])), lora: lora)
-          }
           let scale = RMSNormOperands(weight: norm.moved(to: place), epsilon: 1e-5, unitOffset: false)
-          let branch = { (x: Tensor) in
-            gatedMLPBranch(x, norm: scale, gate: maps[0], up: maps[1], down: maps[2], activation: .silu, tileRows: tileRows)
+          let branch = { (given: [Tensor]) in
+            let maps = weights.enumerated().map { index, weight in
+              let lora = LoRAOperands(
+                a: given[1 + 2 * index], b: given[2 + 2 * index], scale: 0.5, dropout: extra.isDropped ? dropout : nil,
+                magnitude: index < magnitudes ? widened(given[7 + index]) : nil)
+              // A bias that is trained takes the branch apart.
+              let bias = extra == .dropout || index == 1 ? nil : given[10 + index].detached
+              return LinearOperands(weight: .dense(weight.onto(place, like: given[0])), bias: bias, lora: lora)
+            }
+            return gatedMLPBranch(
+              given[0], norm: scale, gate: maps[0], up: maps[1], down: maps[2], activation: .silu, tileRows: way.tileRows)
           }
-          return [isReplayed ? checkpointed(given[0], branch) : branch(given[0])]
+          return [way.isReplayed ? replayed(given, branch) : branch(given)]
         }.run(on: device)
       }
     }
+  }
+
+  /// `body` as a checkpointed block runs it: backward runs it again. All inputs get gradients.
+  private static func replayed(_ inputs: [Tensor], _ body: @escaping ([Tensor]) -> Tensor) -> Tensor {
+    let output = body(inputs.map(\.detached))
+    guard let tape = tape(of: inputs) else { return output }
+    return tape.record("replayed", inputs, saving: inputs, outputs: [output], always: true) { context in
+      guard let gradient = context.take() else { return context.needs.map { _ in nil } }
+      let inner = Tape(isReplay: true)
+      let boxes = context.saved.map { _ in GradientBox() }
+      let again = body(zip(context.saved, boxes).map { inner.watch($0, for: $1) })
+      inner.backward(from: again, seed: consume gradient)
+      return boxes.map(\.gradient)
+    }[0]
   }
 
   /// A [rank, inputs] and B [outputs, rank].

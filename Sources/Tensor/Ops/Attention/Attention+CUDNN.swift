@@ -65,8 +65,9 @@ struct DNNAttention {
     }
   }
 
-  /// dq, dk, dv are written.
-  func backward(_ saved: CUDAAttention.Saved, _ gradients: [Tensor], scale: Float) {
+  /// The gradients of q, k and v.
+  func backward(_ saved: CUDAAttention.Saved, scale: Float) -> [Tensor] {
+    let gradients = [saved.q, saved.k, saved.v].map { Tensor(uninitialized: $0.shape, key.dtype, on: key.device) }
     let sums = Tensor(uninitialized: [rows, key.heads * key.width], part: .workspace, on: key.device)
     let pulls = Tensor(uninitialized: [key.heads, rows], part: .workspace, on: key.device)
     // What cuDNN 9.14 and 9.19 ask for, so that a plan without a GPU counts it too.
@@ -78,14 +79,15 @@ struct DNNAttention {
       let graph = ready.graph
       ready.plan.run(
         [
-          (graph.q, saved.q.address), (graph.k, saved.k.address), (graph.v, saved.v.address), (graph.output, saved.output.address),
+          (graph.q, saved.q.address), (graph.k, saved.k.address), (graph.v, saved.v.address), (graph.output, saved.output.addressOrNull),
           (graph.gradient, saved.gradient.address), (graph.logSums, saved.logSums.address), (graph.pulls, pulls.address),
           (graph.sums, sums.address), (graph.dq, gradients[0].address), (graph.dk, gradients[1].address), (graph.dv, gradients[2].address),
         ], numbers: [(graph.scale, scale), (graph.one, 1), (graph.nothing, -.infinity)], scratch: scratch.address,
         named: "attention backward by cuDNN")
     }
     // Memory is given back behind what was queued with its address.
-    withExtendedLifetime((sums, pulls, scratch)) {}
+    withExtendedLifetime((saved, sums, pulls, scratch)) {}
+    return gradients
   }
 }
 

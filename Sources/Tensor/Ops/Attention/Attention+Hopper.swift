@@ -42,19 +42,21 @@ extension CUDAAttention {
     }
   }
 
-  func backwardHopper(_ saved: Saved, _ gradients: [Tensor], _ pulls: Tensor?) {
+  /// Gradients of q, k and v. That of q goes over q itself where nobody else holds it: a launch reads the queries of its own heads only.
+  func backwardHopper(_ saved: inout Saved, _ pulls: Tensor?) -> [Tensor] {
     let queryTiles = AttentionTiles(.rows, size: Self.backwardQueries, plan, on: device)
     if queryTiles.count == 0 || saved.k.count == 0 {
-      for gradient in gradients where gradient.count > 0 { gpu.fill(gradient.address, byte: 0, bytes: gradient.byteCount) }
-      return
+      return [saved.q, saved.k, saved.v].map { Tensor(zeros: $0.shape, dtype, on: device) }
     }
     let places = queryTiles.count
     let rows = Tensor(uninitialized: [heads, places, 2 * Self.backwardQueries], part: .workspace, on: device)
     let counters = Tensor(uninitialized: [heads * (2 * places + 1)], .int32, part: .workspace, on: device)
     hopperBackwardKernel("attention_prepare").launch(
-      grid: (places, heads, 1), block: (128, 1, 1), rows.address, pulls?.address ?? .null, counters.address, saved.output.address,
+      grid: (places, heads, 1), block: (128, 1, 1), rows.address, pulls?.address ?? .null, counters.address, saved.output.addressOrNull,
       saved.gradient.address, saved.logSums.address, queryTiles.records.address, Int32(plan.outputWidth), Int32(plan.outputWidth),
       Int32(queries), Int32(heads))
+    saved.output = nil
+    let gradients = [saved.q.isUniquelyOwned() ? saved.q : fresh(saved.q), fresh(saved.k), fresh(saved.v)]
     // As few launches as the memory for the sums allows, of equal size.
     let bytes = options.group * places * Self.backwardQueries * width * 4
     let launches = min((options.keyValueHeads * bytes + Self.sumBytes - 1) / Self.sumBytes, options.keyValueHeads)
@@ -73,6 +75,7 @@ extension CUDAAttention {
     }
     // Memory is given back behind what was queued with its address.
     withExtendedLifetime((rows, counters, sums)) {}
+    return gradients
   }
 
   private func hopperBackwardKernel(_ function: StaticString) -> CUDAKernel {

@@ -71,15 +71,16 @@ public func attention(
   let hasSinks = sinks != nil
   return tape.record("attention", inputs, saving: inputs + [output, logSums], outputs: [output]) { context in
     guard let gradient = context.take() else { return context.needs.map { _ in nil } }
-    let saved = context.saved
-    let (sinks, output, logSums) = (hasSinks ? saved[3] : nil, saved[saved.count - 2], saved[saved.count - 1])
-    let gradients =
-      gradient.device == .cpu
-      ? plan.backward(
-        q: saved[0], k: saved[1], v: saved[2], sinks: sinks?.float32, output: output, logSums: logSums, gradient: gradient)
-      : CUDAAttention(plan, like: saved[0]).backward(
-        CUDAAttention.Saved(
-          q: saved[0], k: saved[1], v: saved[2], output: output, logSums: logSums, gradient: gradient, sinks: sinks))
+    let gradients: [Tensor]
+    if gradient.device.isCUDA {
+      let onGPU = CUDAAttention(plan, like: gradient)
+      gradients = onGPU.backward(CUDAAttention.Saved(&context, consume gradient, hasSinks: hasSinks))
+    } else {
+      let saved = context.saved
+      gradients = plan.backward(
+        q: saved[0], k: saved[1], v: saved[2], sinks: hasSinks ? saved[3].float32 : nil, output: saved[saved.count - 2],
+        logSums: saved[saved.count - 1], gradient: gradient)
+    }
     return zip(gradients, context.needs).map { $1 ? $0 : nil }
   }[0]
 }

@@ -9,6 +9,8 @@ public struct Dropout: Sendable, Hashable {
   public let probability: Float
   /// The stream that decides.
   public let random: Random
+  /// Rows of the stream before the first row that an op sees: for a part of a batch.
+  public var firstRow = 0
 
   /// - Precondition: `probability` lies in [0, 1).
   public init(probability: Float, random: Random) {

@@ -21,6 +21,9 @@ func grid(_ count: Int, each: Int) -> (Int, Int, Int) { (min((count + each - 1) 
 
 /// Holds tensors until here: what was launched with their addresses stands in the stream's queue, and memory is given back behind it.
 func keepAlive(_ tensors: Tensor?...) { withExtendedLifetime(tensors) {} }
+// Apart from the above, which makes optionals of its arguments early: a second reference, so that nothing would ever be owned alone.
+func keepAlive(_ tensor: Tensor) { withExtendedLifetime(tensor) {} }
+func keepAlive(_ a: Tensor, _ b: Tensor) { withExtendedLifetime((a, b)) {} }
 
 /// A matrix whose rows lie `stride` elements apart.
 struct DeviceRows {

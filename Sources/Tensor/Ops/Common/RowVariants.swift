@@ -14,7 +14,7 @@ extension KernelVariants {
         list(("T", "bf16"), ("TO", "bf16"), ("FROM", "float32"), width: 4), list(("T", "float32"), ("FROM", "half16"), width: 1),
       ]),
     KernelVariant(
-      "GatedActivation.cu", ["gate_forward", "gate_backward"],
+      "GatedActivation.cu", ["gate_forward", "gate_backward", "gate_forward_scaled", "gate_backward_scaled"],
       formats.flatMap { format in
         [GateActivation.silu, .gelu(.tanh), .gelu(.erf), .clampedSwish(alpha: 1.702, limit: 7)].map { format + $0.defines }
       }),

@@ -76,6 +76,14 @@ __device__ __forceinline__ Active passed(float u) {
 #endif
 }
 
+struct Slopes { float gate, up, value; };
+
+// h for one element, and the gradients of both inputs for h's gradient `dh`.
+__device__ __forceinline__ Slopes slopes(float gate, float up, float dh) {
+  const Active f = activate(gate), factor = passed(up);
+  return {dh * factor.value * f.slope, dh * f.value * factor.slope, f.value * factor.value};
+}
+
 // The element at which vector i of rows of `columns` begins, in rows `stride` apart.
 __device__ __forceinline__ int64 place(int64 i, uint32 columns, int64 stride) {
   const uint32 vector = uint32(i / WIDTH), per_row = columns / WIDTH, row = vector / per_row;
@@ -116,15 +124,101 @@ extern "C" __global__ void __launch_bounds__(256) gate_backward(
     Vector<T, WIDTH> to_gate, to_up, product;
 #pragma unroll
     for (int j = 0; j < WIDTH; j++) {
-      const Active f = activate(to_float(g.v[j]));
-      const Active factor = passed(to_float(u.v[j]));
-      const float slope = to_float(d.v[j]);
-      to_gate.v[j] = from_float<T>(slope * factor.value * f.slope);
-      to_up.v[j] = from_float<T>(slope * f.value * factor.slope);
-      product.v[j] = from_float<T>(f.value * factor.value);
+      const Slopes slope = slopes(to_float(g.v[j]), to_float(u.v[j]), to_float(d.v[j]));
+      to_gate.v[j] = from_float<T>(slope.gate);
+      to_up.v[j] = from_float<T>(slope.up);
+      product.v[j] = from_float<T>(slope.value);
     }
     store_vector(dgate + place(i, columns, dgate_stride), to_gate);
     store_vector(dup + place(i, columns, dup_stride), to_up);
     if (h) store_vector(h + place(i, columns, h_stride), product);
+  }
+}
+
+// Both again for gate and up that are first multiplied by a factor for each column, DoRA's magnitude / norm. A thread takes WIDTH columns and
+// walks down some rows, so that the factors stay in registers and the sums of a column need no other thread.
+
+// What gate or up is multiplied with, 1 without a magnitude, and what is added then.
+struct Factors {
+  float v[WIDTH], bias[WIDTH];
+  __device__ __forceinline__ Factors(const float *magnitude, const float *norms, const T *biases, uint32 column) {
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++) {
+      v[j] = magnitude ? magnitude[column + j] / norms[column + j] : 1.0f;
+      bias[j] = biases ? to_float(biases[column + j]) : 0.0f;
+    }
+  }
+  __device__ __forceinline__ float operator()(int j, float x) const { return v[j] * x + bias[j]; }
+};
+
+extern "C" __global__ void __launch_bounds__(128) gate_forward_scaled(
+    T *h,                                                  // [rows, columns], rows h_stride apart
+    const T *gate,                                         // [rows, columns], rows gate_stride apart
+    const T *up,                                           // [rows, columns], rows up_stride apart
+    const float *gate_magnitude, const float *gate_norms,  // [columns]; null where gate has no factor
+    const float *up_magnitude, const float *up_norms,      // [columns]; null where up has none
+    const T *gate_bias, const T *up_bias,                  // [columns], behind the factors; null for none
+    int64 rows, uint32 columns, int64 h_stride, int64 gate_stride, int64 up_stride, uint32 block_rows) {
+  const uint32 column = (blockIdx.x * 128 + threadIdx.x) * WIDTH;
+  if (column >= columns) return;
+  const Factors gate_factors(gate_magnitude, gate_norms, gate_bias, column), up_factors(up_magnitude, up_norms, up_bias, column);
+  const int64 first = int64(blockIdx.y) * block_rows, end = first + block_rows < rows ? first + block_rows : rows;
+#pragma unroll 1
+  for (int64 row = first; row < end; row++) {
+    const Vector<T, WIDTH> g = load_vector<WIDTH>(gate + row * gate_stride + column);
+    const Vector<T, WIDTH> u = load_vector<WIDTH>(up + row * up_stride + column);
+    Vector<T, WIDTH> product;
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++) {
+      product.v[j] = from_float<T>(activate(gate_factors(j, to_float(g.v[j]))).value * passed(up_factors(j, to_float(u.v[j]))).value);
+    }
+    store_vector(h + row * h_stride + column, product);
+  }
+}
+
+// Without a number of blocks the compiler saves registers for more of them, and spills.
+// Over gate and up their gradients as they were before the factors, over dh the output h, and over the block's rows the parts of the magnitudes'
+// gradients: sums of the gradients behind the factors times gate or up, divided by the norms.
+extern "C" __global__ void __launch_bounds__(128, 4) gate_backward_scaled(
+    T *gate,                                               // [rows, columns], rows gate_stride apart
+    T *up,                                                 // [rows, columns], rows up_stride apart
+    T *dh,                                                 // [rows, columns], rows dh_stride apart
+    float *gate_sums, float *up_sums,                      // [blocks, columns]; null where not wanted
+    const float *gate_magnitude, const float *gate_norms,  // [columns]; null where gate has no factor
+    const float *up_magnitude, const float *up_norms,      // [columns]; null where up has none
+    const T *gate_bias, const T *up_bias,                  // [columns], behind the factors; null for none
+    int64 rows, uint32 columns, int64 gate_stride, int64 up_stride, int64 dh_stride, uint32 block_rows) {
+  const uint32 column = (blockIdx.x * 128 + threadIdx.x) * WIDTH;
+  if (column >= columns) return;
+  const Factors gate_factors(gate_magnitude, gate_norms, gate_bias, column), up_factors(up_magnitude, up_norms, up_bias, column);
+  float gate_sum[WIDTH], up_sum[WIDTH];
+#pragma unroll
+  for (int j = 0; j < WIDTH; j++) gate_sum[j] = up_sum[j] = 0;
+  const int64 first = int64(blockIdx.y) * block_rows, end = first + block_rows < rows ? first + block_rows : rows;
+#pragma unroll 1
+  for (int64 row = first; row < end; row++) {
+    const Vector<T, WIDTH> g = load_vector<WIDTH>(gate + row * gate_stride + column);
+    const Vector<T, WIDTH> u = load_vector<WIDTH>(up + row * up_stride + column);
+    const Vector<T, WIDTH> d = load_vector<WIDTH>(dh + row * dh_stride + column);
+    Vector<T, WIDTH> to_gate, to_up, product;
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++) {
+      const float from_gate = to_float(g.v[j]), from_up = to_float(u.v[j]);
+      const Slopes slope = slopes(gate_factors(j, from_gate), up_factors(j, from_up), to_float(d.v[j]));
+      gate_sum[j] += slope.gate * from_gate;
+      up_sum[j] += slope.up * from_up;
+      to_gate.v[j] = from_float<T>(gate_factors.v[j] * slope.gate);
+      to_up.v[j] = from_float<T>(up_factors.v[j] * slope.up);
+      product.v[j] = from_float<T>(slope.value);
+    }
+    store_vector(gate + row * gate_stride + column, to_gate);
+    store_vector(up + row * up_stride + column, to_up);
+    store_vector(dh + row * dh_stride + column, product);
+  }
+  const int64 place = int64(blockIdx.y) * columns + column;
+#pragma unroll
+  for (int j = 0; j < WIDTH; j++) {
+    if (gate_sums) gate_sums[place + j] = gate_sum[j] / gate_norms[column + j];
+    if (up_sums) up_sums[place + j] = up_sum[j] / up_norms[column + j];
   }
 }

@@ -9,7 +9,10 @@ import SwiftletTensorCore
 /// padded by the rank, and dequantisation writes the weight beside its adapter. With dropout the way back through an adapter is a product of
 /// its own.
 ///
-/// Saves (outside of replays) the padded norm, gate, up and the down adapter's `h`. In a replay it saves `x` alone, computes the output only
+/// A magnitude (DoRA) is a factor for each output. Gate and up are kept without it: the activation's passes apply it, so that all below is a
+/// plain adapter's, and sum up what the magnitudes' gradients are made of. The output of down is kept without it for the same reason.
+///
+/// Saves (outside of replays) the padded norm, gate, up, the down adapter's `h` and with a magnitude its output. In a replay it saves `x` alone, computes the output only
 /// if someone asks, and backward computes everything else from `x`, `tileRows` tokens at a time.
 struct GPUGatedMLP {
   let norm: RMSNormOperands
@@ -19,77 +22,6 @@ struct GPUGatedMLP {
   let activation: GateActivation
   let tileRows: Int?
 
-  /// A frozen weight with or without a plain adapter.
-  struct GPUSide {
-    let weight: LinearWeight
-    let lora: LoRAOperands?
-    var rank: Int { lora?.rank ?? 0 }
-    var inputs: Int { weight.inputs }
-    var outputs: Int { weight.outputs }
-
-    init?(_ operands: LinearOperands, like x: Tensor) {
-      guard operands.bias == nil, operands.weight.trained?.needsGradient != true else { return nil }
-      if let lora = operands.lora {
-        guard lora.magnitude == nil, lora.rank % 8 == 0, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype else {
-          return nil
-        }
-      }
-      guard operands.weight.inputs % 8 == 0, operands.weight.outputs % 8 == 0 else { return nil }
-      weight = operands.weight
-      lora = operands.lora
-    }
-
-    /// Lets `body` queue products with `[W | s·B]` [out, in + rank], or `[s·B | W]`.
-    func beside(like x: Tensor, adapterFirst: Bool = false, _ body: (Tensor) -> Void) {
-      guard let lora else { return weight.withDense(x.dtype, on: x.device, body) }
-      let (width, size) = (inputs + rank, x.dtype.size)
-      // One row's adapter more: a view that starts behind the adapter ends behind the last row.
-      weight.withNumbers(outputs * width + rank, x.dtype, on: x.device) { storage in
-        let first = adapterFirst ? rank * size : 0
-        weight.write(into: Tensor(storage, byteOffset: first, shape: [outputs, width], dtype: x.dtype))
-      } _: { storage in
-        let whole = Tensor(storage, shape: [outputs, width], dtype: x.dtype)
-        copyRows(lora.b, columns: rank, into: whole.address + (adapterFirst ? 0 : inputs * size), stride: width, factor: lora.scale)
-        body(whole)
-      }
-    }
-
-    /// Rows of the matrix that `above` gives.
-    var height: Int { outputs + (lora?.dropout == nil ? rank : 0) }
-
-    /// Lets `body` queue products with `[W ; A]` [out + rank, in], with `W` alone where the adapter has dropout.
-    func above(like x: Tensor, _ body: (Tensor) -> Void) {
-      guard let lora, lora.dropout == nil else { return weight.withDense(x.dtype, on: x.device, body) }
-      let shape: Shape = [height, inputs]
-      weight.withNumbers(shape.count, x.dtype, on: x.device) { storage in
-        weight.write(into: Tensor(storage, shape: [outputs, inputs], dtype: x.dtype))
-      } _: { storage in
-        let whole = Tensor(storage, shape: shape, dtype: x.dtype)
-        x.gpu.copy(from: lora.a.address, to: whole.rows(outputs..<outputs + rank).address, bytes: lora.a.byteCount)
-        body(whole)
-      }
-    }
-
-    /// Lets `body` queue products with what the adapter reads of `x`, rows from `first` on of all tokens.
-    func read(_ x: DeviceRows, rows: Int, first: Int, like: Tensor, _ body: (BlasMatrix) -> Void) {
-      guard let dropout = lora?.dropout else { return body(BlasMatrix(x.address, like.dtype.blas, stride: x.stride)) }
-      let dropped = like.fresh(rows, inputs)
-      dropout.apply(x, to: DeviceRows(dropped), like.dtype, rows: rows, columns: inputs, first: first * inputs, on: like.gpu)
-      body(dropped.matrix)
-      keepAlive(dropped)
-    }
-
-    /// `dx += drop(dz·A)` where the adapter has dropout; without, it rode in the product with `above`.
-    func addThroughAdapter(_ dz: BlasMatrix, rows: Int, first: Int, to dx: Tensor) {
-      guard let lora, let dropout = lora.dropout else { return }
-      let through = dx.fresh(rows, inputs)
-      dx.gpu.blas.multiply(dz, lora.a.matrix, into: through.matrix, m: rows, n: inputs, k: rank)
-      dropout.apply(
-        DeviceRows(through), to: DeviceRows(dx), dx.dtype, rows: rows, columns: inputs, first: first * inputs, accumulate: true, on: dx.gpu)
-      keepAlive(through)
-    }
-  }
-
   /// What backward needs beside `x`.
   struct Kept {
     /// [h_gate | norm | h_up]
@@ -97,9 +29,11 @@ struct GPUGatedMLP {
     /// [tokens, inner + rank], room for backward's dz behind each row
     let gate: Tensor
     let up: Tensor
-    /// [tokens, rank] of down
+    /// [tokens, rank] of down; nil where backward computes it again
     let h: Tensor?
-    var tensors: [Tensor] { [input, gate, up] + (h.map { [$0] } ?? []) }
+    /// [tokens, hidden]: `[a | h]·[W | s·B]ᵀ` of down, nil where its magnitude is not trained
+    let output: Tensor?
+    var tensors: [Tensor] { [input, gate, up] + [h, output].compactMap { $0 } }
   }
 
   init?(
@@ -109,9 +43,7 @@ struct GPUGatedMLP {
     guard !norm.weight.needsGradient, let gate = GPUSide(gate, like: x), let up = GPUSide(up, like: x), let down = GPUSide(down, like: x)
     else { return nil }
     self.norm = norm
-    self.gate = gate
-    self.up = up
-    self.down = down
+    (self.gate, self.up, self.down) = (gate.withScale(like: x), up.withScale(like: x), down.withScale(like: x))
     self.activation = activation
     self.tileRows = tileRows
   }
@@ -133,7 +65,7 @@ struct GPUGatedMLP {
 
   /// Computes the output and records the node.
   func record(_ x: Tensor) -> Tensor {
-    let adapters = [gate, up, down].flatMap { side in side.lora.map { [$0.a, $0.b] } ?? [] }
+    let adapters = [gate, up, down].flatMap(\.parameters)
     let tape = tape(of: [x] + adapters)
     let isReplay = tape?.isReplay ?? false
     let (plain, shape) = (x.detached, x.shape)
@@ -148,8 +80,8 @@ struct GPUGatedMLP {
       forward(plain, into: output.address)
       return output
     }
-    let kept = middle(plain, first: 0)
-    finish(plain, kept, into: output.address, h: kept.h, first: 0)
+    let kept = middle(plain, first: 0, keeping: true)
+    finish(plain, kept, into: output.address, first: 0)
     return record(x, adapters, output, keeping: kept)
   }
 
@@ -167,13 +99,13 @@ struct GPUGatedMLP {
   private func forward(_ x: Tensor, into address: DevicePointer) {
     for tile in tiles(x.shape.rows) {
       let part = x.rows(tile)
-      finish(
-        part, middle(part, first: tile.lowerBound), into: address + tile.lowerBound * hidden * x.dtype.size, h: nil, first: tile.lowerBound)
+      let first = tile.lowerBound
+      finish(part, middle(part, first: first, keeping: false), into: address + first * hidden * x.dtype.size, first: first)
     }
   }
 
-  /// Norm, gate and up of some rows, from token `first` on.
-  private func middle(_ x: Tensor, first token: Int) -> Kept {
+  /// Norm, gate and up of some rows, from token `first` on; where `keeping`, with memory for what `finish` leaves for backward.
+  private func middle(_ x: Tensor, first token: Int, keeping: Bool) -> Kept {
     let (rows, blas, size) = (x.shape.rows, x.gpu.blas, x.dtype.size)
     let input = x.fresh(rows, gate.rank + hidden + up.rank, part: .activations)
     let n = DeviceRows(input.address + gate.rank * size, stride: input.shape.columns)
@@ -190,34 +122,52 @@ struct GPUGatedMLP {
     gate.beside(like: x, adapterFirst: true) { weight in
       blas.multiply(
         input.block(columns: gate.rank + hidden), weight.transposedMatrix, into: g.block(columns: inner), m: rows, n: inner,
-        k: gate.rank + hidden)
+        k: gate.rank + hidden, bias: gate.productBias)
     }
     up.beside(like: x) { weight in
       blas.multiply(
         input.block(first: gate.rank, columns: hidden + up.rank), weight.transposedMatrix, into: u.block(columns: inner), m: rows,
-        n: inner, k: hidden + up.rank)
+        n: inner, k: hidden + up.rank, bias: up.productBias)
     }
-    let h = down.lora.map { _ in x.fresh(rows, down.rank, part: .activations) }
-    return Kept(input: input, gate: g, up: u, h: h)
+    let h = keeping && down.lora != nil ? x.fresh(rows, down.rank, part: .activations) : nil
+    let output = keeping && down.trainsMagnitude ? x.fresh(rows, hidden, part: .activations) : nil
+    return Kept(input: input, gate: g, up: u, h: h, output: output)
   }
 
-  /// `x + [a | h]·[W | s·B]ᵀ` of down with `a = f(gate)·up`.
-  private func finish(_ x: Tensor, _ kept: Kept, into address: DevicePointer, h: Tensor?, first token: Int) {
-    let (rows, blas) = (x.shape.rows, x.gpu.blas)
-    let a = x.fresh(rows, inner + down.rank)
-    gating(x).forward(gate: DeviceRows(kept.gate), up: DeviceRows(kept.up), into: DeviceRows(a))
+  /// `x + factor · [a | h]·[W | s·B]ᵀ` of down with `a = f(gate)·up`.
+  private func finish(_ x: Tensor, _ kept: Kept, into address: DevicePointer, first token: Int) {
+    guard let scale = down.scale else {
+      return multiplyDown(kept, into: BlasMatrix(address, x.dtype.blas, stride: hidden), adding: x, first: token)
+    }
+    let output = kept.output ?? x.fresh(x.shape.rows, hidden)
+    multiplyDown(kept, into: output.matrix, adding: nil, first: token)
+    scale.output(output.address, like: x, into: address, bias: down.bias, residual: x)
+    keepAlive(output)
+  }
+
+  /// `[a | h]·[W | s·B]ᵀ` of down, `h` kept where there is memory for it.
+  private func multiplyDown(_ kept: Kept, into y: BlasMatrix, adding residual: Tensor?, first token: Int) {
+    let (rows, blas) = (kept.gate.shape.rows, kept.gate.gpu.blas)
+    let a = kept.gate.fresh(rows, inner + down.rank)
+    activate(kept, into: DeviceRows(a))
     if let lora = down.lora {
       let tail = a.block(first: inner, columns: down.rank)
-      down.read(DeviceRows(a), rows: rows, first: token, like: x) { read in
+      down.read(DeviceRows(a), rows: rows, first: token, like: a) { read in
         blas.multiply(read, lora.a.transposedMatrix, into: tail, m: rows, n: down.rank, k: inner)
       }
-      if let h { copyRows(a, first: inner, columns: down.rank, into: h.address, stride: down.rank, factor: 1) }
+      if let h = kept.h { copyRows(a, first: inner, columns: down.rank, into: h.address, stride: down.rank, factor: 1) }
     }
-    let y = BlasMatrix(address, x.dtype.blas, stride: hidden)
-    down.beside(like: x) { weight in
+    down.beside(like: a) { weight in
       blas.multiply(
-        a.matrix, weight.transposedMatrix, into: y, m: rows, n: hidden, k: inner + down.rank, beta: 1, adding: x.matrix)
+        a.matrix, weight.transposedMatrix, into: y, m: rows, n: hidden, k: inner + down.rank, beta: residual == nil ? 0 : 1,
+        adding: residual?.matrix, bias: down.productBias)
     }
+  }
+
+  private func activate(_ kept: Kept, into a: DeviceRows) {
+    let (g, u) = (DeviceRows(kept.gate), DeviceRows(kept.up))
+    if gate.scale == nil && up.scale == nil { return gating(kept.gate).forward(gate: g, up: u, into: a) }
+    gating(kept.gate).forward(gate: g, up: u, gate.adjustment, up.adjustment, into: a)
   }
 
   // MARK: Backward
@@ -226,63 +176,66 @@ struct GPUGatedMLP {
   private struct SideGradients {
     var a: Tensor?
     var b: Tensor?
+    var magnitude: Tensor?
   }
 
   private func backward(_ dy: consuming Tensor, _ context: inout BackwardContext, adapters: Int, hasKept: Bool) -> [Tensor?] {
     let x = context.saved[0]
     let loras = Array(context.saved[1..<1 + adapters])
-    let gradients: [Tensor?] = loras.indices.map { index in
-      guard context.needs[1 + index] else { return nil }
-      let (target, accumulate) = context.destination(1 + index, loras[index].shape, part: .gradients, on: x.device)
-      if !accumulate { target.fillZero() }
-      return target
-    }
+    let gradients = loras.indices.map { context.sum(1 + $0, loras[$0].shape, on: x.device) }
     let rest = Array(context.saved[(1 + adapters)...])
-    let kept = hasKept ? Kept(input: rest[0], gate: rest[1], up: rest[2], h: rest.count > 3 ? rest[3] : nil) : nil
+    let kept = hasKept ? Kept(input: rest[0], gate: rest[1], up: rest[2], h: rest.dropFirst(3).first, output: rest.dropFirst(4).first) : nil
     var dy = dy
     let isOwn = dy.isUniquelyOwned()
     let dx = context.needs[0] ? (isOwn ? dy : dy.fresh(x.shape.rows, hidden, part: .activations)) : nil
     for tile in hasKept ? [0..<x.shape.rows] : tiles(x.shape.rows) {
       let part = x.rows(tile)
       let first = tile.lowerBound
-      backward(
-        dy.rows(tile), part, kept ?? middle(part, first: first), isRemade: kept == nil, sides(gradients), into: dx?.rows(tile), first: first
-      )
+      backward(dy.rows(tile), part, kept ?? remade(part, first: first), sides(gradients), into: dx?.rows(tile), first: first)
     }
     return [dx] + gradients
+  }
+
+  /// What backward needs of some rows, computed again; the product with down only for its magnitude's gradient.
+  private func remade(_ x: Tensor, first token: Int) -> Kept {
+    let kept = middle(x, first: token, keeping: down.trainsMagnitude)
+    if let output = kept.output { multiplyDown(kept, into: output.matrix, adding: nil, first: token) }
+    return kept
   }
 
   /// The gradients of gate, up and down out of the list of those sides that have adapters.
   private func sides(_ gradients: [Tensor?]) -> [SideGradients] {
     var rest = gradients[...]
     return [gate, up, down].map { side in
-      side.lora == nil ? SideGradients() : SideGradients(a: rest.removeFirst(), b: rest.removeFirst())
+      guard let lora = side.lora else { return SideGradients() }
+      let (a, b) = (rest.removeFirst(), rest.removeFirst())
+      return SideGradients(a: a, b: b, magnitude: lora.magnitude == nil ? nil : rest.removeFirst())
     }
   }
 
   /// One tile, from token `first` on.
   private func backward(
-    _ dy: Tensor, _ x: Tensor, _ kept: Kept, isRemade: Bool, _ gradients: [SideGradients], into dx: Tensor?, first token: Int
+    _ dy: Tensor, _ x: Tensor, _ kept: Kept, _ gradients: [SideGradients], into dx: Tensor?, first token: Int
   ) {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
-    let padded = withAdapterGradient(dy)
+    let padded = withAdapterGradient(dy, kept.output, addingTo: gradients[2].magnitude)
     let da = x.fresh(rows, inner)
     down.above(like: x) { weight in
       blas.multiply(padded.matrix, weight.matrix, into: da.matrix, m: rows, n: inner, k: down.height)
     }
     if down.lora != nil { down.addThroughAdapter(padded.block(first: hidden, columns: down.rank), rows: rows, first: token, to: da) }
-    // Afterwards the activation's output stands over its gradient, and the inputs' gradients over the inputs.
-    let (g, u, d) = (DeviceRows(kept.gate), DeviceRows(kept.up), DeviceRows(da))
-    gating(x).backward(gate: g, up: u, dh: d, gateGradient: g, upGradient: u, h: d)
+    let d = DeviceRows(da)
+    deactivate(kept, d, gradients, on: x.device)
     if let lora = down.lora {
-      let h = isRemade ? x.fresh(rows, down.rank) : kept.h ?? x.fresh(rows, down.rank)
+      let h = kept.h ?? x.fresh(rows, down.rank)
       down.read(d, rows: rows, first: token, like: x) { read in
-        if isRemade || kept.h == nil {
+        if kept.h == nil {
           blas.multiply(read, lora.a.transposedMatrix, into: h.matrix, m: rows, n: down.rank, k: inner)
         }
         addOuter(padded.block(first: hidden, columns: down.rank), read, 1, rows: rows, to: gradients[2].a)
       }
-      addOuter(dy.matrix, h.matrix, lora.scale, rows: rows, to: gradients[2].b)
+      addOuter(
+        down.scale == nil ? dy.matrix : padded.block(columns: hidden), h.matrix, lora.scale, rows: rows, to: gradients[2].b)
     }
     keepAlive(da)
     let dn = x.fresh(rows, hidden)
@@ -305,14 +258,28 @@ struct GPUGatedMLP {
     if let dx { norm.form(rows).inputGradientOnGPU(x, norm.weight, dn, arrived: dy, into: dx) }
   }
 
-  /// `[dy | dz]` with dz = s·dy·B of down.
-  private func withAdapterGradient(_ dy: Tensor) -> Tensor {
+  /// Over gate, up and the gradient `d` of what they make: the gradients of gate and up, and the activation's output.
+  private func deactivate(_ kept: Kept, _ d: DeviceRows, _ gradients: [SideGradients], on device: Device) {
+    let (g, u) = (DeviceRows(kept.gate), DeviceRows(kept.up))
+    if gate.scale == nil && up.scale == nil {
+      return gating(kept.gate).backward(gate: g, up: u, dh: d, gateGradient: g, upGradient: u, h: d)
+    }
+    gating(kept.gate).backward(
+      gate: g, up: u, dh: d, gate.adjustment, up.adjustment, addingTo: gradients[0].magnitude, gradients[1].magnitude, on: device)
+  }
+
+  /// `[factor·dy | dz]` with dz = s·factor·dy·B of down, and the gradient of its magnitude.
+  private func withAdapterGradient(_ dy: Tensor, _ output: Tensor?, addingTo magnitude: Tensor?) -> Tensor {
     guard let lora = down.lora else { return dy }
     let padded = dy.fresh(dy.shape.rows, hidden + down.rank)
-    copyRows(dy, columns: hidden, into: padded.address, stride: padded.shape.columns, factor: 1)
+    if let scale = down.scale {
+      scale.gradient(dy, into: DeviceRows(padded), u: output, addingTo: magnitude)
+    } else {
+      copyRows(dy, columns: hidden, into: padded.address, stride: padded.shape.columns, factor: 1)
+    }
     dy.gpu.blas.multiply(
-      dy.matrix, lora.b.matrix, into: padded.block(first: hidden, columns: down.rank), m: dy.shape.rows, n: down.rank, k: hidden,
-      alpha: lora.scale)
+      down.scale == nil ? dy.matrix : padded.block(columns: hidden), lora.b.matrix,
+      into: padded.block(first: hidden, columns: down.rank), m: dy.shape.rows, n: down.rank, k: hidden, alpha: lora.scale)
     return padded
   }
 }

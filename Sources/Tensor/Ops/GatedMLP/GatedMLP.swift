@@ -49,8 +49,8 @@ public enum GateActivation: Hashable, Sendable {
 ///   - tileRows: on a GPU, tokens that go through the wide middle together; nil for all. Fewer cost less memory, more dequantise less often.
 /// - Returns: [tokens, features].
 ///
-/// On the CPU, and where an operand is of a kind that the fused node does not know (a trained weight, bias, DoRA, a rank that is no
-/// multiple of 8), this is the sequence of its ops. On a GPU it is one node; see `GPUGatedMLP`.
+/// On the CPU, and where an operand is of a kind that the fused node does not know (a trained weight or bias, DoRA
+/// with dropout, a rank that is no multiple of 8), this is the sequence of its ops. On a GPU it is one node; see `GPUGatedMLP`.
 public func gatedMLPBranch(
   _ x: Tensor, norm: RMSNormOperands, gate: LinearOperands, up: LinearOperands, down: LinearOperands, activation: GateActivation,
   tileRows: Int? = nil

@@ -4,25 +4,25 @@ import SwiftletTensorCore
 
 /// Several linear maps of one input: queries, keys and values.
 ///
-/// On a GPU maps with plain adapters are one node: their matrices A stand above each other, so that `x` is read once for all of `h`, once for
-/// all gradients of A, and the input's gradient takes one pass through all adapters. Elsewhere this is `linear` for each.
+/// On a GPU maps with adapters (DoRA's without dropout) are one node: their matrices A stand above each other, so that `x` is read once for all
+/// of `h`, once for all gradients of A, and the input's gradient takes one pass through all adapters. Elsewhere this is `linear` for each.
 public func linearGroup(_ x: Tensor, _ maps: [LinearOperands]) -> [Tensor] {
   if x.device.isCUDA, let group = GPULinearGroup(maps, like: x) { return group.record(x) }
   return maps.map { linear(x, $0) }
 }
 
-/// Frozen weights with plain adapters over one input.
+/// Frozen weights with adapters over one input.
 struct GPULinearGroup {
-  private let weights: [LinearWeight]
+  let weights: [LinearWeight]
   private let biases: [Tensor?]
-  private let loras: [LoRAOperands]
+  let loras: [LoRAOperands]
   /// The first column of each adapter's part of `h`, and at the end the number of columns.
-  private let starts: [Int]
+  let starts: [Int]
 
   init?(_ maps: [LinearOperands], like x: Tensor) {
     var loras: [LoRAOperands] = []
     for map in maps {
-      guard let lora = map.lora, lora.magnitude == nil, map.bias?.needsGradient != true,
+      guard let lora = map.lora, lora.magnitude == nil || lora.dropout == nil, map.bias?.needsGradient != true,
         map.weight.trained?.needsGradient != true, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype, lora.rank % 8 == 0
       else { return nil }
       loras.append(lora)
@@ -64,29 +64,49 @@ struct GPULinearGroup {
 
   /// Computes all outputs and records the node.
   func record(_ x: Tensor) -> [Tensor] {
-    let (rows, blas) = (x.shape.rows, x.gpu.blas)
-    let h = x.fresh(rows, rank, part: .activations)
+    let h = x.fresh(x.shape.rows, rank, part: .activations)
     project(x, into: h)
-    let outputs = loras.indices.map { index -> Tensor in
-      let (lora, weight) = (loras[index], weights[index])
-      let y = Tensor(uninitialized: x.shape.withColumns(weight.outputs), x.dtype, on: x.device)
-      blas.multiply(
-        h.block(first: starts[index], columns: lora.rank), lora.b.transposedMatrix, into: y.matrix, m: rows, n: weight.outputs,
-        k: lora.rank, alpha: lora.scale)
-      let bias = biases[index].map { ($0.address, $0.dtype.blas) }
-      weight.withDense(x.dtype, on: x.device) { dense in
-        blas.multiply(x.matrix, dense.transposedMatrix, into: y.matrix, m: rows, n: weight.outputs, k: inputs, beta: 1, bias: bias)
-      }
-      return y
-    }
+    let scales = scales(like: x)
     let adapters = loras.flatMap { [$0.a, $0.b] }
-    guard let tape = tape(of: [x] + adapters) else { return outputs }
-    let shape = x.shape
-    return tape.record("linearGroup", [x] + adapters, saving: [x, h] + adapters, outputs: outputs) { context in
-      let gradients = loras.indices.map { context.take($0) }
-      let (x, h) = (context.saved[0], context.saved[1])
-      return backward(gradients, x, h, Array(context.saved[2...]), shape, &context)
+    let (magnitudes, norms) = (scales.compactMap { $0?.magnitude }, scales.compactMap { $0?.norms })
+    let tape = tape(of: [x] + adapters + magnitudes)
+    let (plain, shape) = (x.detached, x.shape)
+    let outputs = loras.indices.map { index -> Tensor in
+      let whole = shape.withColumns(weights[index].outputs)
+      guard tape?.isReplay == true else {
+        let y = Tensor(uninitialized: whole, x.dtype, on: x.device)
+        write(index, plain, h, scales[index], into: y.address)
+        return y
+      }
+      // Where a part of the sequence is replayed nobody may ask for it.
+      let later = Storage(deferredOn: x.device, byteCount: whole.count * x.dtype.size, part: .activations) { address in
+        write(index, plain, h, scales[index], into: address)
+      }
+      return Tensor(later, shape: whole, dtype: x.dtype)
     }
+    guard let tape else { return outputs }
+    return tape.record(
+      "linearGroup", [x] + adapters + magnitudes, saving: [x, h] + adapters + magnitudes + norms, outputs: outputs
+    ) { context in
+      var gradients = loras.indices.map { context.take($0) }
+      let (x, h) = (context.saved[0], context.saved[1])
+      let ofMagnitudes = takeMagnitudes(from: &gradients, x, h, &context)
+      return backward(gradients, x, h, Array(context.saved[2..<2 + adapters.count]), shape, &context) + ofMagnitudes
+    }
+  }
+
+  /// Output `index`: the adapter's part first, to which the large product adds.
+  private func write(_ index: Int, _ x: Tensor, _ h: Tensor, _ scale: MagnitudeScale?, into address: DevicePointer) {
+    let (lora, weight, rows, blas) = (loras[index], weights[index], x.shape.rows, x.gpu.blas)
+    let y = BlasMatrix(address, x.dtype.blas, stride: weight.outputs)
+    blas.multiply(
+      h.block(first: starts[index], columns: lora.rank), lora.b.transposedMatrix, into: y, m: rows, n: weight.outputs, k: lora.rank,
+      alpha: lora.scale)
+    let bias = scale == nil ? biases[index].map { ($0.address, $0.dtype.blas) } : nil
+    weight.withDense(x.dtype, on: x.device) { dense in
+      blas.multiply(x.matrix, dense.transposedMatrix, into: y, m: rows, n: weight.outputs, k: inputs, beta: 1, bias: bias)
+    }
+    scale?.output(address, like: x, into: address, bias: biases[index])
   }
 
   private func backward(

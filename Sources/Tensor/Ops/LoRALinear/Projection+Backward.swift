@@ -26,10 +26,7 @@ struct ProjectionGradients {
     func next(_ isThere: Bool = true) -> Tensor? {
       guard isThere, let tensor = rest.popFirst() else { return nil }
       defer { index += 1 }
-      guard let tensor, context.needs[index] else { return nil }
-      let (target, accumulate) = context.destination(index, tensor.shape, part: .gradients, on: tensor.device)
-      if !accumulate { target.fillZero() }
-      return target
+      return tensor.flatMap { context.sum(index, $0.shape, on: $0.device) }
     }
     weight = next()
     bias = next(form.hasBias)
@@ -117,7 +114,7 @@ extension Projection {
       forElements(rows * outputs) { for i in $0 { values[i] -= dy[i] } }
       weight.multiply(scaled.pointer, rows: rows, into: through.pointer, accumulate: true)
     }
-    dropout.apply(through.pointer, to: dx, first: firstRow * inputs, count: rows * inputs, accumulate: true)
+    dropout.apply(through.pointer, to: dx, first: (firstRow + dropout.firstRow) * inputs, count: rows * inputs, accumulate: true)
   }
 
   /// `dm[j] += Σ dy[·, j]·u[·, j] / norm[j]` with `u = x·Wᵀ + s·h·Bᵀ` computed anew, which costs less than keeping it.

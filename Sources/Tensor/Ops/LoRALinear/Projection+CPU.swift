@@ -30,7 +30,7 @@ extension Projection {
   func dropped(_ x: UnsafePointer<Float>, rows: Int, firstRow: Int) -> Tensor? {
     guard let dropout = lora?.dropout else { return nil }
     let target = Tensor(uninitialized: [rows, inputs], part: .workspace)
-    dropout.apply(x, to: target.pointer, first: firstRow * inputs, count: rows * inputs)
+    dropout.apply(x, to: target.pointer, first: (firstRow + dropout.firstRow) * inputs, count: rows * inputs)
     return target
   }
 

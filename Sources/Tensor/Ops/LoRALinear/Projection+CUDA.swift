@@ -151,8 +151,8 @@ extension Dropout {
   /// `target (+)= drop(x)` for whole matrices on a GPU.
   func apply(_ x: Tensor, to target: Tensor, accumulate: Bool) {
     apply(
-      DeviceRows(x), to: DeviceRows(target), x.dtype, rows: x.shape.rows, columns: x.shape.columns, first: 0, accumulate: accumulate,
-      on: x.gpu)
+      DeviceRows(x), to: DeviceRows(target), x.dtype, rows: x.shape.rows, columns: x.shape.columns,
+      first: firstRow * x.shape.columns, accumulate: accumulate, on: x.gpu)
   }
 }
 

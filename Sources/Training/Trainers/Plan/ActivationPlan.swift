@@ -111,7 +111,8 @@ struct ActivationPlan {
     for index in blocks.indices.reversed() {
       let block = blocks[index]
       if !allGradients { gradients += block.gradientBytes }
-      let replay = checkpointing ? block.perToken : 0
+      // The block's input, which it saves, waits already.
+      let replay = checkpointing ? block.perToken - Double(hidden) : 0
       let packing = ActivationPlan.packing(rows: t, width: hidden)
       let here = 4 * (live + (replay + block.temporaries + Double(hidden)) * t + packing)
       if here + Double(gradients) > best.activations + Double(best.gradients) { best = (here, gradients) }

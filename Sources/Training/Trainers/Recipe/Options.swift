@@ -133,7 +133,8 @@ public struct MemoryOptions: Hashable, Sendable {
   public var embedding = OffloadOption.none
   /// Precision of the frozen language-model head on a GPU: `stored`, `int8`, `fp8` or `nf4`.
   public var head = WeightPrecision.stored
-  /// On a GPU, tokens that go through the wide middle of an MLP together; 0 for all. Fewer cost less memory and a little time.
+  /// Tokens of a replayed block that go through its wide parts together: on a GPU the middle of an MLP, four times as many the projections into
+  /// attention; 0 for all. Fewer cost less memory and a little time.
   public var tileRows = 0
   /// Rows of a step go through the model together up to this many tokens; a longer row goes alone. 0 chooses: 1024 on the CPU, on a GPU
   /// `plan.batchSize` of the longest rows.
