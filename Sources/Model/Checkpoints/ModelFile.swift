@@ -93,6 +93,12 @@ public enum CompanionFiles {
     "LICENSE.txt", "NOTICE",
   ]
 
+  /// Whether a folder or GGUF file holds a tokenizer.
+  package static func holdTokenizer(_ folder: String) throws -> Bool {
+    if GGUFFile.isAt(folder) { return try Tokenizer.isInGGUF(folder) }
+    return ["tokenizer.json", "tokenizer.model"].contains { Files.exists(Files.join(folder, $0)) }
+  }
+
   /// Copies what is there, and not in `target` yet, byte for byte; nothing for nil. Of a GGUF file the tokenizer is written.
   public static func copy(from folder: String?, to target: String) throws {
     guard let folder else { return }

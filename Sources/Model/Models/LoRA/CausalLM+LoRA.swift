@@ -42,6 +42,7 @@ extension CausalLM {
   package func twin(_ placement: Placement) throws -> CausalLM {
     var placement = placement
     (placement.computeType, placement.quantization) = (self.placement.computeType, self.placement.quantization)
+    placement.keptModules = self.placement.keptModules
     let coded = parameters.compactMap { parameter in parameter.quantized.map { (parameter.name, $0.format) } }
     placement.codedFormats = Dictionary(coded, uniquingKeysWith: { first, _ in first })
     let twin = try ModelRegistry.make(config: config, source: .random(seed: 0), placement: placement)
