@@ -193,6 +193,7 @@ final class StoredProvider: ParameterProvider {
       if let matrix = try tensors.matrix(name, shape: shape) { return matrix.dequantized(weights?.dtype ?? .float32, part: .weights) }
       let stored = try tensors.tensor(name)
       guard let dtype = weights?.dtype, dtype != stored.dtype else { return stored }
+      defer { stored.storage.releasePages() }
       return stored.converted(to: dtype)
     } catch {
       self.error = self.error ?? error

@@ -76,6 +76,7 @@ public enum ModelFile {
     let tensors = try StoredTensors(model: folder)
     for (name, checksum) in report.checksums {
       let tensor = try tensors.tensor(name)
+      defer { tensor.storage.releasePages() }
       guard tensor.checksum == checksum else {
         throw CheckpointError(folder, "tensor \(name) read back is not what was written: is the disk sound?")
       }

@@ -137,6 +137,7 @@ final class StackedExperts: WeightFile {
     guard whole.dtype.isFloat else { throw CheckpointError(stack.name, "F32, BF16 or F16 is wanted, found \(whole.dtype)") }
     let part = Tensor(uninitialized: Shape(shape(name) ?? []), whole.dtype, part: .weights)
     ExpertStack.copy(part, place, stack: whole, isCut: true)
+    whole.storage.releasePages()
     return part
   }
 

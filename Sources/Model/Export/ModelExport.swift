@@ -148,14 +148,5 @@ public struct ModelExport {
     return largest
   }
 
-  func compare(_ loaded: CausalLM) -> LogitComparison {
-    samples.reduce(into: LogitComparison()) { comparison, row in
-      comparison.add(Self.logits(network, row), Self.logits(loaded, row), vocabulary: network.vocabularySize)
-    }
-  }
-
-  private static func logits(_ network: CausalLM, _ row: [Int32]) -> [Float] {
-    let context = ForwardContext(lengths: [row.count])
-    return network.logits(hidden: network.hidden(ids: row, context), context).moved(to: .cpu).converted(to: .float32).array()
-  }
+  func compare(_ loaded: CausalLM) -> LogitComparison { LogitComparison(network, loaded, on: samples) }
 }
