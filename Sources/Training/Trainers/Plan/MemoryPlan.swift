@@ -98,8 +98,8 @@ extension MemoryPlan {
   package init(_ model: CausalLM, _ recipe: Recipe, tokens: Int, passes: Int, unknown: Int = 0, bytes: (Parameter) -> Int) {
     self.tokens = tokens
     let copies = Set(model.savedModules)
+    adapter = 4 * model.adapterParameters.reduce(0) { $0 + $1.shape.count }
     for module in model.modules {
-      adapter += 4 * (module.adapter?.parameters.reduce(0) { $0 + $1.shape.count } ?? 0)
       if copies.contains(module.path) { adapter += 4 * module.parameters.reduce(0) { $0 + $1.shape.count } }
     }
     weights = model.parameters.reduce(unknown) { total, parameter in
