@@ -119,6 +119,47 @@ import Testing
     }
   }
 
+  /// PEFT's own file (`Benchmarks/peers/expert_adapter.py`): the same answers, loss and gradients.
+  @Test func equalsPEFT() throws {
+    let folder = Fixtures.own + "/models/tiny_gpt_oss"
+    let expected = try SafetensorsFile(folder + "/adapter_experts/expected.safetensors")
+    let entry = try #require(expected["ids"])
+    let ids = expected.bytes(of: entry).withMemoryRebound(to: Int32.self) { Array($0) }
+    let model = try ModelLoader.load(folder, as: .float32, adapter: folder + "/adapter_experts")
+    let tape = Tape()
+    let (sum, count) = model.loss(
+      ids: ids, targets: shiftedTargets(labels: ids, lengths: [ids.count]), ForwardContext(lengths: [ids.count], tape: tape))
+    #expect(abs(sum.array(Float.self)[0] / Float(count) - (try floats(expected, "loss").numbers[0])) < 1e-5)
+    let context = ForwardContext(lengths: [ids.count])
+    let found = model.logits(hidden: model.hidden(ids: ids, context), context).array(Float.self)
+    #expect(zip(found, try floats(expected, "logits").numbers).allSatisfy { abs($0 - $1) < 1e-4 })
+    tape.backward(from: sum)
+    var compared = 0
+    func compare(_ parameter: Parameter, _ name: String, _ index: (Int, Int) -> Int) throws {
+      let (wanted, _) = try floats(expected, "grad.base_model.model." + name)
+      // An expert that no token chose has none.
+      let own = parameter.gradient.map { $0.array(Float.self) } ?? [Float](repeating: 0, count: parameter.shape.count)
+      let columns = parameter.shape[1]
+      for i in own.indices { #expect(abs(own[i] / Float(count) - wanted[index(i / columns, i % columns)]) < 1e-5, "\(name)") }
+      compared += own.count
+    }
+    for layer in 0..<model.layerCount {
+      let experts = "model.layers.\(layer).mlp.experts"
+      for (adapter, path) in zip(model.expertAdapters.filter { $0.path == experts }, [experts + ".base_layer", experts]) {
+        let (count, rank) = (adapter.a.count, adapter.a[0].shape[0])
+        for expert in 0..<count {
+          let inputs = adapter.a[expert].shape[1]
+          try compare(adapter.a[expert], path + ".lora_A.weight") { ($0 + expert * rank) * inputs + $1 }
+          let turns = adapter.b[expert].count
+          for (turn, b) in adapter.b[expert].enumerated() {
+            try compare(b, path + ".lora_B.weight") { (($0 * turns + turn) * rank + $1) * count + expert }
+          }
+        }
+      }
+    }
+    #expect(compared > 1000)
+  }
+
   @Test func refusals() throws {
     try Fixtures.withTemporaryFolder { target in
       #expect(throws: LoRAError.self) { try adapted(target + "/base", ["mlp.experts.up_proj"]) }
