@@ -91,6 +91,15 @@ import Testing
     #expect(same.output == rows.output, "\(same.error)")
   }
 
+  @Test func weightsAreChosenWhenTheyAreLoaded() throws {
+    let common = ["score", model.path, "--input", "-", "--weights", "dynamic4bit"]
+    let result = try Command.run(common, input: #"{"input_ids":[4,5,6]}"#)
+    #expect(result.code == 0 && result.output.contains("logprobs") && result.error.contains("stay in 16 bits"), "\(result.error)")
+    #expect(try Command.run(common + ["--quiet"], input: #"{"input_ids":[4,5,6]}"#).error.isEmpty)
+    let bench = try Command.run(["bench", "--decode", model.path + "/config.json", "--weights", "dynamic4bit"])
+    #expect(bench.code == 1 && bench.error.contains("random weights") && bench.error.contains("fix:"), "\(bench.error)")
+  }
+
   @Test func whatStaysIn16BitsIsATable() throws {
     let rows = model.work.url.appending(path: "rows.jsonl").path
     try Data(#"{"text":"Hi there"}"#.utf8).write(to: URL(filePath: rows))

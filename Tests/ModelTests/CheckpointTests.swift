@@ -203,7 +203,7 @@ import Testing
       for (key, value) in [
         ("r", "0"), ("r", "null"), ("r", "\"8\""), ("lora_alpha", "\"x\""), ("lora_dropout", "1"), ("peft_type", "\"IA3\""),
         ("bias", "\"all\""),
-        ("target_parameters", "[\"a\"]"), ("trainable_token_indices", "[1]"), ("fan_in_fan_out", "true"), ("lora_bias", "true"),
+        ("trainable_token_indices", "[1]"), ("fan_in_fan_out", "true"), ("lora_bias", "true"),
         ("rank_pattern", "[]"), ("rank_pattern.q", "1"), ("use_dora", "1"), ("layers_to_transform", "[-1]"), ("target_modules", "[1]"),
         ("layer_replication", "[[0,1]]"), ("use_qalora", "true"),
       ] where !key.contains(".") {

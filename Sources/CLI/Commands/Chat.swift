@@ -26,7 +26,7 @@ struct Chat: ParsableCommand {
 
   func run() throws {
     try global.begin()
-    var conversation = try ChatSession(source.load(on: global.chosenDevice), system: system, options: sampling.options)
+    var conversation = try ChatSession(source.load(global), system: system, options: sampling.options)
     let interactive = isatty(STDIN_FILENO) == 1
     while true {
       if interactive { Terminal.note(Terminal.paint("> ", 36)) }

@@ -36,7 +36,7 @@ struct Generate: ParsableCommand {
   func run() throws {
     try global.begin()
     let rows = try input.map { try InputRows.read($0, TextRow.init) } ?? [TextRow(prompt: prompt ?? "")]
-    let model = try source.load(on: global.chosenDevice)
+    let model = try source.load(global)
     let generator = try Generator(model, rows, options: sampling.options, raw: raw)
     if global.json {
       try generator.run { _ in

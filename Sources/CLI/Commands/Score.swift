@@ -27,7 +27,7 @@ struct Score: ParsableCommand {
   func run() throws {
     try global.begin()
     let rows = try InputRows.read(input, TextRow.init)
-    let model = try source.load(on: global.chosenDevice)
+    let model = try source.load(global)
     let scorer = try Scorer(model, rows)
     try scorer.run(logits: logits) { Terminal.line($0) }
   }

@@ -9,11 +9,17 @@ struct ModelOptions: ParsableArguments {
   @Option(name: .long, help: ArgumentHelp("A PEFT adapter to put on top.", valueName: "dir"))
   var adapter: String?
 
-  @Option(name: .long, help: ArgumentHelp("Precision of the weights: float32, float16, bfloat16, fp8, int8 or nf4.", valueName: "w"))
+  @Option(
+    name: .long, help: ArgumentHelp("Precision of the weights: float32, float16, bfloat16, fp8, int8, nf4 or dynamic4bit.", valueName: "w"))
   var weights = WeightPrecision.stored
 
-  func load(on device: Device) throws -> LanguageModel {
-    try LanguageModel(ModelLocation.find(model, adapter: adapter), as: weights, on: device)
+  func load(_ global: GlobalOptions) throws -> LanguageModel {
+    let loaded = try LanguageModel(ModelLocation.find(model, adapter: adapter), as: weights, on: global.chosenDevice)
+    if let choice = loaded.choice {
+      global.note(choice.summary)
+      for name in choice.kept.sorted() { global.note("in 16 bits: \(name)") }
+    }
+    return loaded
   }
 }
 

@@ -10,7 +10,7 @@ public struct AdapterConfig: Sendable {
 
   /// Settings of other methods that change what an adapter computes: refused unless off.
   private static let unsupported = [
-    "target_parameters", "trainable_token_indices", "layer_replication", "alora_invocation_tokens", "fan_in_fan_out", "lora_bias",
+    "trainable_token_indices", "layer_replication", "alora_invocation_tokens", "fan_in_fan_out", "lora_bias",
     "use_qalora", "use_bdlora", "kasa_config", "monteclora_config", "velora_config", "arrow_config",
     "ensure_weight_tying",
   ]
@@ -24,6 +24,7 @@ public struct AdapterConfig: Sendable {
       rank: try config.required("r", in: 1...65536), alpha: try config.number("lora_alpha") ?? 8,
       dropout: Float(try config.number("lora_dropout", "a number from 0 to below 1") { $0 >= 0 && $0 < 1 } ?? 0),
       targets: try Self.targets(config, "target_modules") ?? .names([]))
+    lora.targetParameters = try Self.strings(config, "target_parameters")
     lora.exclude = try Self.targets(config, "exclude_modules") ?? .names([])
     lora.rankPattern = try Self.pattern(config, "rank_pattern") { $0.int.flatMap { (1...65536).contains($0) ? $0 : nil } }
     lora.alphaPattern = try Self.pattern(config, "alpha_pattern") { $0.double.flatMap { $0.isFinite ? $0 : nil } }
@@ -88,6 +89,7 @@ public struct AdapterConfig: Sendable {
       ("rank_pattern", object(lora.rankPattern.map { ($0.key, .int($0.value)) })),
       ("alpha_pattern", object(lora.alphaPattern.map { ($0.key, number($0.value)) })),
       ("layers_to_transform", lora.layers.isEmpty ? .null : .array(lora.layers.map { .int($0) })),
+      ("target_parameters", strings(lora.targetParameters)),
       ("layers_pattern", strings(lora.layersPattern)), ("use_rslora", .bool(lora.useRSLoRA)), ("use_dora", .bool(lora.useDoRA)),
       ("modules_to_save", strings(lora.modulesToSave)),
       ("init_lora_weights", lora.initialisation == .gaussian ? .string("gaussian") : .bool(true)),
@@ -100,7 +102,7 @@ public struct AdapterConfig: Sendable {
     for key in ["ensure_weight_tying", "fan_in_fan_out", "lora_bias", "use_qalora"] { pairs.append((key, .bool(false))) }
     for key in [
       "alora_invocation_tokens", "arrow_config", "auto_mapping", "corda_config", "eva_config", "layer_replication", "megatron_config",
-      "revision", "target_parameters", "trainable_token_indices",
+      "revision", "trainable_token_indices",
     ] { pairs.append((key, .null)) }
     return object(pairs)
   }

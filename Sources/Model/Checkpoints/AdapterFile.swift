@@ -40,7 +40,9 @@ public enum AdapterFile {
     [AdapterNames.linear.a, AdapterNames.embedding.a].flatMap { suffix in
       names.compactMap { name in
         guard name.hasPrefix(prefix), name.hasSuffix("." + suffix) else { return nil }
-        return String(name.dropFirst(prefix.count).dropLast(suffix.count + 1))
+        let module = String(name.dropFirst(prefix.count).dropLast(suffix.count + 1))
+        // Stacks of experts are no modules: the config names them.
+        return ExpertAdapterTensors.isStack(module) ? nil : module
       }
     }
   }
@@ -48,7 +50,18 @@ public enum AdapterFile {
   private static func fill(_ model: CausalLM, _ tensors: StoredTensors, _ path: String) throws {
     var problems = TensorProblems()
     var known = Set<String>()
-    for parameter in model.adapterFileParameters {
+    let stacks = ExpertAdapterTensors.all(model)
+    for stack in stacks {
+      for (name, wanted) in stack.shapes.map({ (prefix + $0.name, $0.shape) }) {
+        known.insert(name)
+        guard let shape = tensors.shape(name) else {
+          problems.missing.append(name)
+          continue
+        }
+        if shape != wanted.dimensions { problems.mismatched.append("\(name) (wanted \(wanted), found \(shape))") }
+      }
+    }
+    for parameter in model.separateAdapterParameters {
       let name = prefix + parameter.name
       known.insert(name)
       guard let shape = tensors.shape(name) else {
@@ -64,6 +77,7 @@ public enum AdapterFile {
     let base = try baseWeights(model, tensors, known)
     problems.unexpected = tensors.names.filter { !known.contains($0) && base[$0] == nil }
     try problems.check(path, "The adapter was made for another model or config.")
+    for stack in stacks { try stack.read { try tensors.tensor(prefix + $0).converted(to: .float32, part: .adapter) } }
     for (name, parameter) in base { parameter.value = try tensors.tensor(name).converted(to: parameter.value.dtype) }
   }
 
@@ -85,8 +99,11 @@ public enum AdapterFile {
   public static func save(_ model: CausalLM, to folder: String, baseModel: String?) throws {
     guard let lora = model.lora else { throw CheckpointError(folder, "the model has no adapter to save") }
     try Files.makeFolder(folder)
-    let entries = model.adapterFileParameters.map { parameter in
+    var entries = model.separateAdapterParameters.map { parameter in
       TensorEntry(name: prefix + parameter.name, shape: parameter.shape, dtype: .float32) { parameter.hostValue.float32 }
+    }
+    entries += ExpertAdapterTensors.all(model).flatMap { stack in
+      stack.shapes.map { name, shape in TensorEntry(name: prefix + name, shape: shape, dtype: .float32) { stack.tensor(name) } }
     }
     for entry in entries { try Finite.check(try entry.make(), entry.name) }
     try TensorFiles.write(entries.sorted { $0.name < $1.name }, to: Files.join(folder, tensorsName))
@@ -96,7 +113,9 @@ public enum AdapterFile {
 
   /// Short names of the adapted modules where they say no more than that, else whole paths.
   private static func targetNames(_ model: CausalLM) -> [String] {
-    let adapted = model.modules.filter { $0.adapter != nil }.map(\.path)
+    // Experts in stacks are named as parameters.
+    let stacked = Set(model.expertAdapters.flatMap(\.parameters).map(ObjectIdentifier.init))
+    let adapted = model.modules.filter { $0.adapter.map { !stacked.contains(ObjectIdentifier($0.b)) } ?? false }.map(\.path)
     func leaf(_ path: String) -> String { path.split(separator: ".").last.map(String.init) ?? path }
     let leaves = Set(adapted.map(leaf))
     let others = model.modules.filter { $0.adapter == nil && !model.savedModules.contains($0.path) }.map(\.path)
@@ -108,6 +127,15 @@ public enum AdapterFile {
 extension CausalLM {
   /// What an adapter file holds: the adapters' matrices and the modules trained whole.
   package var adapterFileParameters: [Parameter] {
-    modules.flatMap { module in (module.adapter?.parameters ?? []) + (savedModules.contains(module.path) ? module.parameters : []) }
+    var seen = Set<ObjectIdentifier>()
+    return modules.flatMap { module in
+      (module.adapter?.parameters ?? []) + (savedModules.contains(module.path) ? module.parameters : [])
+    }.filter { seen.insert(ObjectIdentifier($0)).inserted }
+  }
+
+  /// Those of them that stand in files as they are: all but those of stacked experts.
+  fileprivate var separateAdapterParameters: [Parameter] {
+    let stacked = Set(expertAdapters.flatMap(\.parameters).map(ObjectIdentifier.init))
+    return adapterFileParameters.filter { !stacked.contains(ObjectIdentifier($0)) }
   }
 }

@@ -35,6 +35,7 @@ public enum BitsAndBytesFile {
     _ model: CausalLM, to folder: String, _ options: ModelFile.Options = .init(), _ coding: Coding = .init()
   ) throws -> ModelFile.Report {
     let plan = try FourBitPlan(model, options, coding)
+    try plan.checkLayout(options)
     var (tensors, checksums): (Int, [String: UInt32]) = (0, [:])
     try AtomicFolder.write(folder, mayReplace: ModelFile.isModel) { temporary in
       let groups = try plan.groups()
@@ -51,11 +52,17 @@ public enum BitsAndBytesFile {
   /// Bytes of the tensors that `save` would write for a model, which may be made of shapes only; of what describes a matrix's codes the most.
   public static func byteCount(_ model: CausalLM, _ options: ModelFile.Options = .init()) throws -> Int {
     let plan = try FourBitPlan(model, options)
-    return plan.base.weights.reduce(0) { $0 + ($1.isInner ? plan.codedBytes($1) : plan.denseBytes($1)) }
+    try plan.checkLayout(options)
+    return plan.byteCount
+  }
+
+  /// The same for a model that need not have a place in such a file.
+  package static func plainByteCount(_ model: CausalLM, _ options: ModelFile.Options = .init()) throws -> Int {
+    try FourBitPlan(model, options).byteCount
   }
 
   /// The linear layers that `save` would code, in the order of the model.
-  package static func linears(
+  static func linears(
     _ model: CausalLM, _ options: ModelFile.Options = .init(), _ coding: Coding = .init()
   ) throws -> [FourBitLinear] {
     let plan = try FourBitPlan(model, options, coding)

@@ -52,22 +52,33 @@ public final class CheckpointReader {
 
   /// Makes the model with the stored weights.
   /// - Parameters:
-  ///   - weights: precision in memory.
+  ///   - weights: precision in memory. `dynamic4bit` measures first, unless `placing` says what is kept.
   ///   - device: where the model lies and computes.
   ///   - placing: changes where parts of it go.
   /// - Throws: one error that lists every tensor that is missing, unexpected or of another shape.
   public func model(_ weights: WeightPrecision = .stored, on device: Device = .cpu, placing: (Placement) -> Placement = { $0 }) throws
     -> CausalLM
   {
+    let shapes = try checkedShapes()
+    var placement = placing(weights.placement(on: device, stored: computeFormat))
+    if weights == .dynamic4bit {
+      try checkExact(shapes)
+      if let kept = placement.keptModules { try check(kept: kept, shapes) }
+      placement.keptModules = try placement.keptModules ?? FourBitChoice(measuring: folder, on: device).kept
+    }
+    let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil)
+    let model = try ModelRegistry.make(config: config, source: .provider(provider), placement: placement)
+    if let error = provider.error { throw error }
+    return model
+  }
+
+  /// The model without numbers, whose parameters are those of the files.
+  func checkedShapes() throws -> CausalLM {
     try checkQuantization()
     if tensors.names.isEmpty { throw CheckpointError(folder, "model.safetensors or model.safetensors.index.json is missing") }
     let shapes = try ModelRegistry.shapes(config: config)
     try check(shapes)
-    let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil)
-    let model = try ModelRegistry.make(
-      config: config, source: .provider(provider), placement: placing(weights.placement(on: device, stored: computeFormat)))
-    if let error = provider.error { throw error }
-    return model
+    return shapes
   }
 
   /// The format of the first matrix of numbers in the files.
@@ -155,14 +166,17 @@ public enum WeightFormat: String, Codable, Sendable, CaseIterable {
 }
 
 /// Gives parameters the stored tensors, keeping the first error.
-private final class StoredProvider: ParameterProvider {
+final class StoredProvider: ParameterProvider {
   private let tensors: any WeightFile
   private let weights: WeightFormat?
   // Whether quantised matrices are wanted as numbers.
   private let isDense: Bool
+  // Parameters that get no value.
+  private let leftOut: Set<String>
   private(set) var error: (any Error)?
 
-  init(_ tensors: any WeightFile, _ weights: WeightFormat?, isDense: Bool) {
+  init(_ tensors: any WeightFile, _ weights: WeightFormat?, isDense: Bool, leavingOut leftOut: Set<String> = []) {
+    self.leftOut = leftOut
     self.tensors = tensors
     self.weights = weights
     self.isDense = isDense
@@ -178,10 +192,12 @@ private final class StoredProvider: ParameterProvider {
   }
 
   func tensor(_ name: String, shape: Shape) -> Tensor? {
+    if leftOut.contains(name) { return nil }
     do {
       if let matrix = try tensors.matrix(name, shape: shape) { return matrix.dequantized(weights?.dtype ?? .float32, part: .weights) }
       let stored = try tensors.tensor(name)
       guard let dtype = weights?.dtype, dtype != stored.dtype else { return stored }
+      defer { stored.storage.releasePages() }
       return stored.converted(to: dtype)
     } catch {
       self.error = self.error ?? error

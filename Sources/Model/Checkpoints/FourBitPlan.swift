@@ -5,20 +5,20 @@ import SwiftletOps
 import SwiftletTensorCore
 
 /// A linear layer that a 4-bit checkpoint codes: its numbers before and after.
-package struct FourBitLinear {
+struct FourBitLinear {
   /// The layer.
-  package let linear: Linear
+  let linear: Linear
   let plan: FourBitPlan
   let weight: SavePlan.Weight
 
   /// The weight with the adapter merged in, `[out, in]`: float32 with an adapter, else as stored.
-  package func exact() throws -> Tensor { try plan.base.exact(weight) }
+  func exact() throws -> Tensor { try plan.base.exact(weight) }
 
   /// The weight as it is coded.
-  package func coded() throws -> QuantizedMatrix { try plan.code(weight) }
+  func coded() throws -> QuantizedMatrix { try plan.code(weight) }
 
   /// Bytes that the file grows by where the weight stays dense.
-  package var extraBytes: Int { plan.denseBytes(weight) - plan.codedBytes(weight) }
+  var extraBytes: Int { plan.denseBytes(weight) - plan.codedBytes(weight) }
 }
 
 /// The tensors of a 4-bit checkpoint.
@@ -37,12 +37,18 @@ final class FourBitPlan {
     options.format = options.format ?? (stored == .float16 ? .float16 : .bfloat16)
     dtype = options.format?.dtype ?? .bfloat16
     base = try SavePlan(model, options)
-    if base.stacksExperts {
-      throw CheckpointError(
-        options.source ?? "model_type",
-        "this family's files hold experts in one tensor a layer, which bitsandbytes does not code: export merged or gguf")
-    }
   }
+
+  /// - Throws: where bitsandbytes' layout has no place for the family's experts.
+  func checkLayout(_ options: ModelFile.Options) throws {
+    guard base.stacksExperts else { return }
+    throw CheckpointError(
+      options.source ?? "model_type",
+      "this family's files hold experts in one tensor a layer, which bitsandbytes does not code: export merged or gguf")
+  }
+
+  /// Bytes of all tensors; of what describes a matrix's codes the most.
+  var byteCount: Int { base.weights.reduce(0) { $0 + ($1.isInner ? codedBytes($1) : denseBytes($1)) } }
 
   /// Every weight's tensors. Codes each matrix once, for the length of its description, and again when it is written.
   func groups() throws -> [[TensorEntry]] {

@@ -76,6 +76,7 @@ public enum ModelFile {
     let tensors = try StoredTensors(model: folder)
     for (name, checksum) in report.checksums {
       let tensor = try tensors.tensor(name)
+      defer { tensor.storage.releasePages() }
       guard tensor.checksum == checksum else {
         throw CheckpointError(folder, "tensor \(name) read back is not what was written: is the disk sound?")
       }
@@ -92,6 +93,12 @@ public enum CompanionFiles {
     "vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja", "chat_template.json", "spiece.model", "tekken.json", "LICENSE",
     "LICENSE.txt", "NOTICE",
   ]
+
+  /// Whether a folder or GGUF file holds a tokenizer.
+  package static func holdTokenizer(_ folder: String) throws -> Bool {
+    if GGUFFile.isAt(folder) { return try Tokenizer.isInGGUF(folder) }
+    return ["tokenizer.json", "tokenizer.model"].contains { Files.exists(Files.join(folder, $0)) }
+  }
 
   /// Copies what is there, and not in `target` yet, byte for byte; nothing for nil. Of a GGUF file the tokenizer is written.
   public static func copy(from folder: String?, to target: String) throws {

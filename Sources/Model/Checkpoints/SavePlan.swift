@@ -7,8 +7,10 @@ import SwiftletTensorCore
 
 /// Where the numbers of weights that nobody trained come from: the folder that the model was loaded from, which may hold them in more bits than
 /// memory does (QLoRA), or memory.
-struct BaseWeights {
+final class BaseWeights {
   private let source: CheckpointReader?
+  // What was read before: its pages go back to the system, or a whole file would lie in memory by and by.
+  private var last: (parameter: Parameter, view: Storage?)?
 
   /// - Parameter folder: a model folder; nil, or one without a model, takes what is in memory.
   init(_ folder: String?) throws {
@@ -25,8 +27,18 @@ struct BaseWeights {
     return source.format(parameter.name)?.isFloat == true
   }
 
-  /// The numbers as stored.
+  /// The numbers as stored. Those asked for before are read again from the disk where someone still looks at them.
   func tensor(_ parameter: Parameter) throws -> Tensor {
+    if let last, last.parameter !== parameter {
+      last.view?.releasePages()
+      last.parameter.releasePages()
+    }
+    let tensor = try number(parameter)
+    last = (parameter, tensor.storage.isView ? tensor.storage : nil)
+    return tensor
+  }
+
+  private func number(_ parameter: Parameter) throws -> Tensor {
     if isStored(parameter), let source { return try source.tensor(parameter.name) }
     return parameter.hostValue
   }

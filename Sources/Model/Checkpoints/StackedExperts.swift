@@ -1,34 +1,8 @@
 import SwiftletCPU
 import SwiftletFormats
+import SwiftletModels
 import SwiftletOps
 import SwiftletTensorCore
-
-/// Which part of which stack an expert's parameter is.
-struct ExpertPlace: Hashable {
-  /// `model.layers.3.mlp.experts`.
-  let path: String
-  let expert: Int
-  /// `gate_proj`, `up_proj` or `down_proj`.
-  let projection: String
-  let isBias: Bool
-
-  /// The place of the parameter `name`; nil for what belongs to no expert.
-  init?(_ name: String) {
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count > 4, parts[parts.count - 4] == "experts", let expert = Int(parts[parts.count - 3]), expert >= 0,
-      ["gate_proj", "up_proj", "down_proj"].contains(parts[parts.count - 2]), ["weight", "bias"].contains(parts[parts.count - 1])
-    else { return nil }
-    path = parts.dropLast(3).joined(separator: ".")
-    self.expert = expert
-    projection = String(parts[parts.count - 2])
-    isBias = parts[parts.count - 1] == "bias"
-  }
-
-  /// The stored tensor.
-  var stack: String { "\(path).\(projection == "down_proj" ? "down_proj" : "gate_up_proj")\(isBias ? "_bias" : "")" }
-  /// How many parameters of an expert share the stack, and which of them this one is: gate and up take turns.
-  var turns: (count: Int, index: Int) { projection == "down_proj" ? (1, 0) : (2, projection == "gate_proj" ? 0 : 1) }
-}
 
 /// gpt-oss's experts: a layer's are stacked in one tensor for gate and up in turn and one for down, transposed, or coded in MXFP4. Here each is a
 /// matrix of its own under a name of its own; everything else is as stored.
@@ -137,6 +111,7 @@ final class StackedExperts: WeightFile {
     guard whole.dtype.isFloat else { throw CheckpointError(stack.name, "F32, BF16 or F16 is wanted, found \(whole.dtype)") }
     let part = Tensor(uninitialized: Shape(shape(name) ?? []), whole.dtype, part: .weights)
     ExpertStack.copy(part, place, stack: whole, isCut: true)
+    whole.storage.releasePages()
     return part
   }
 

@@ -24,6 +24,15 @@ extension DType {
   }
 }
 
+extension Tensor {
+  /// The tensor itself where its bytes lie as its numbers want them, else a copy: files promise no alignment.
+  var aligned: Tensor {
+    guard Int(bitPattern: storage.pointer + byteOffset) % dtype.size != 0 else { return self }
+    defer { storage.releasePages() }
+    return copied(part: .weights)
+  }
+}
+
 /// The weights of a model under their names in Hugging Face files, however they are stored.
 protocol WeightFile: AnyObject {
   /// All names, sorted.
@@ -87,7 +96,7 @@ package final class StoredTensors: WeightFile {
     guard let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress), !bytes.isEmpty else {
       return Tensor(uninitialized: [0], .uint8, part: .weights)
     }
-    return Tensor(Storage(viewing: start, byteCount: bytes.count, owner: file), shape: [bytes.count], dtype: .uint8)
+    return Tensor(Storage(viewing: start, byteCount: bytes.count, owner: file.mapped), shape: [bytes.count], dtype: .uint8)
   }
 
   /// A tensor: a view of the file where its alignment allows, else a copy.
@@ -101,7 +110,7 @@ package final class StoredTensors: WeightFile {
     guard let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress), !bytes.isEmpty else {
       return Tensor(uninitialized: Shape(entry.shape), dtype, part: .weights)
     }
-    let view = Tensor(Storage(viewing: start, byteCount: bytes.count, owner: file), shape: Shape(entry.shape), dtype: dtype)
-    return Int(bitPattern: start) % dtype.size == 0 ? view : view.copied(part: .weights)
+    let view = Tensor(Storage(viewing: start, byteCount: bytes.count, owner: file.mapped), shape: Shape(entry.shape), dtype: dtype)
+    return view.aligned
   }
 }

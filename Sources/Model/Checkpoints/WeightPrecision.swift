@@ -13,6 +13,9 @@ public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
   case int8
   /// 4 bits with doubly quantised scales (QLoRA; Dettmers et al., 2023).
   case nf4
+  /// NF4 with searched scales, but 16 bits for the layers whose 4 bits change the model's answers most (`FourBitChoice`): for weights that are
+  /// stored in 16 or 32 bits.
+  case dynamic4bit
 
   /// How the matrices of linear layers are coded; nil for dense ones.
   public var quantization: QuantizationFormat? {
@@ -20,7 +23,7 @@ public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
     case .stored, .float32, .float16, .bfloat16: nil
     case .fp8: .fp8
     case .int8: .int8
-    case .nf4: .nf4
+    case .nf4, .dynamic4bit: .nf4
     }
   }
 
@@ -32,9 +35,13 @@ public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
   /// On a GPU activations have the format of dense weights (`stored`: what most of the files' tensors have), bfloat16 with quantised ones;
   /// float16 where a card has no bfloat16.
   public func placement(on device: Device, stored: DType = .bfloat16) -> Placement {
-    guard device.isCUDA else { return Placement(.cpu, quantization: quantization) }
+    var placement = Placement(device, computing: device.isCUDA ? activations(on: device, stored) : nil, quantization: quantization)
+    placement.searchesScales = self == .dynamic4bit
+    return placement
+  }
+
+  private func activations(on device: Device, _ stored: DType) -> DType {
     let wanted = format?.dtype ?? (quantization == nil && stored.isFloat ? stored : .bfloat16)
-    let hasBFloat16 = device.gpu.capability.major >= 8
-    return Placement(device, computing: wanted == .bfloat16 && !hasBFloat16 ? .float16 : wanted, quantization: quantization)
+    return wanted == .bfloat16 && device.gpu.capability.major < 8 ? .float16 : wanted
   }
 }

@@ -1,3 +1,4 @@
+import SwiftletCheckpoints
 import SwiftletFormats
 
 /// What an export wrote, and how far it is from the model in memory.

@@ -37,9 +37,7 @@ extension ModelExport {
     case .merged(let weights): return try ModelFile.byteCount(network, options(weights))
     case .bnb4bit(let weights): return try BitsAndBytesFile.byteCount(network, options(weights))
     case .dynamic4bit(let weights, let budget):
-      guard budget.isFinite, budget >= 0, budget <= 10 else {
-        throw CheckpointError("budget", "a share of the 4-bit model's bytes, such as 0.1, is wanted, found \(budget)")
-      }
+      try FourBitChoice.check(budget: budget)
       return Int(Double(try BitsAndBytesFile.byteCount(network, options(weights))) * (1 + budget))
     case .gguf(let type), .ollama(let type): return try GGUFModelFile.byteCount(network, type, text: tokenizerMetadata(), name: name)
     }

@@ -33,11 +33,7 @@ extension ModelExport {
   }
 
   var hasTokenizer: Bool {
-    get throws {
-      guard let text else { return false }
-      if GGUFFile.isAt(text) { return try Tokenizer.isInGGUF(text) }
-      return ["tokenizer.json", "tokenizer.model"].contains { Files.exists(Files.join(text, $0)) }
-    }
+    get throws { try text.map(CompanionFiles.holdTokenizer) ?? false }
   }
 
   private func saveGGUF(_ path: String, _ type: GGUFExportType) throws -> GGUFModelFile.Report {

@@ -52,7 +52,7 @@ public struct ModelExport {
     self.baseName = baseName ?? base
     self.text = text
     self.precision = precision
-    self.samples = samples.contains { !$0.isEmpty } ? samples.filter { !$0.isEmpty } : [Self.spread(network.vocabularySize)]
+    self.samples = samples.contains { !$0.isEmpty } ? samples.filter { !$0.isEmpty } : [CalibrationText.spread(network.vocabularySize)]
     self.calibration = calibration.filter { !$0.isEmpty }
   }
 
@@ -79,7 +79,7 @@ public struct ModelExport {
     try AtomicFolder.write(folder, mayReplace: Format.adapter.mayReplace) { temporary in
       try AdapterFile.save(network, to: temporary, baseModel: baseName)
       try CompanionFiles.copy(from: text, to: temporary)
-      let loaded = try ModelLoader.load(requireBase(), as: precision, adapter: temporary)
+      let loaded = try loadedBase(adapter: temporary)
       return ExportReport(
         .adapter, path: folder, tensors: network.adapterFileParameters.count, changed: network.adapterFileParameters.count,
         largestTensorError: try largestError(loaded), comparison: compare(loaded))
@@ -89,7 +89,7 @@ public struct ModelExport {
   private func writeAdapterGGUF(_ path: String, _ precision: GGUFAdapterFile.Precision) throws -> ExportReport {
     try AtomicFolder.writeFile(path, mayReplace: GGUFFile.isAt) { temporary in
       let written = try GGUFAdapterFile.save(network, precision, name: name, to: temporary)
-      let loaded = try ModelLoader.load(requireBase(), as: self.precision)
+      let loaded = try loadedBase()
       if let lora = network.lora { try loaded.add(lora) }
       try GGUFAdapterFile.load(temporary, into: loaded)
       // Numbers come back divided by what they were multiplied with: that last bit is no error of the file.
@@ -124,6 +124,11 @@ public struct ModelExport {
   /// What a file calls the model.
   var name: String { base?.split(separator: "/").last.map(String.init) ?? "model" }
 
+  /// What an adapter is read back onto: the base as the network has it.
+  private func loadedBase(adapter: String? = nil) throws -> CausalLM {
+    try ModelLoader.load(requireBase(), as: precision, adapter: adapter, placing: { $0.keeping(network.placement.keptModules) })
+  }
+
   /// The folder that an adapter is read back onto.
   func requireBase() throws -> String {
     guard let base else {
@@ -143,17 +148,5 @@ public struct ModelExport {
     return largest
   }
 
-  func compare(_ loaded: CausalLM) -> LogitComparison {
-    samples.reduce(into: LogitComparison()) { comparison, row in
-      comparison.add(Self.logits(network, row), Self.logits(loaded, row), vocabulary: network.vocabularySize)
-    }
-  }
-
-  private static func logits(_ network: CausalLM, _ row: [Int32]) -> [Float] {
-    let context = ForwardContext(lengths: [row.count])
-    return network.logits(hidden: network.hidden(ids: row, context), context).moved(to: .cpu).converted(to: .float32).array()
-  }
-
-  /// 64 ids spread over the vocabulary.
-  private static func spread(_ vocabulary: Int) -> [Int32] { (0..<64).map { Int32($0 * 2_654_435 % vocabulary) } }
+  func compare(_ loaded: CausalLM) -> LogitComparison { LogitComparison(network, loaded, on: samples) }
 }

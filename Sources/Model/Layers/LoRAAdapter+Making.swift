@@ -32,11 +32,12 @@ extension LoRAAdapter {
   /// A trainable adapter for a weight; without `start` it has only shapes.
   /// - Parameters:
   ///   - weight: `[out, in]` of a linear layer, `[vocabulary, dimension]` of an embedding.
+  ///   - shared: another adapter's A, which is this one's too; nil for one of its own.
   ///   - placement: where random numbers are drawn.
   ///   - isDoRA: whether there is a magnitude; it starts as the lengths of the weight's rows (of an embedding's columns).
   public static func make(
-    path: String, weight: Parameter, isEmbedding: Bool, rank: Int, alpha: Double, scale: Float, dropout: Float, isDoRA: Bool, start: Start?,
-    placement: Placement = Placement()
+    path: String, weight: Parameter, isEmbedding: Bool, rank: Int, alpha: Double, scale: Float, dropout: Float, isDoRA: Bool,
+    sharing shared: Parameter? = nil, start: Start?, placement: Placement = Placement()
   ) -> LoRAAdapter {
     let names = isEmbedding ? AdapterNames.embedding : .linear
     let (inputs, outputs) = isEmbedding ? (weight.shape[0], weight.shape[1]) : (weight.shape[1], weight.shape[0])
@@ -52,7 +53,7 @@ extension LoRAAdapter {
       parameter.makeTrainable()
       return parameter
     }
-    let a = parameter(names.a, [rank, inputs], isEmbedding ? .zeros : start?.initialization)
+    let a = shared ?? parameter(names.a, [rank, inputs], isEmbedding ? .zeros : start?.initialization)
     let b = parameter(names.b, [outputs, rank], isEmbedding ? start?.initialization : .zeros)
     let magnitude = isDoRA ? parameter(names.magnitude, [outputs], .ones) : nil
     if let magnitude, start != nil { magnitude.value = rowLengths(weight.hostValue, ofColumns: isEmbedding) }

@@ -91,6 +91,12 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     return .dense(tensor(on: tape))
   }
 
+  /// Gives the memory of a value that is a view of a mapped file back to the system, which reads it again for the next pass.
+  package func releasePages() {
+    stored?.storage.releasePages()
+    quantized?.tensors.forEach { $0.storage.releasePages() }
+  }
+
   /// Gives a parameter that has only a shape its first value; the version stays 0.
   func start(at value: Tensor) {
     precondition(value.shape == shape, "\(name): value of shape \(value.shape), wanted \(shape)")
@@ -102,6 +108,7 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   /// - Precondition: the shapes agree and the parameter is not trained.
   public func store(_ matrix: QuantizedMatrix) {
     precondition(matrix.shape == shape && !isTrainable, "\(name): \(matrix.shape) in the place of \(shape)")
+    releasePages()
     quantized = matrix
     stored = nil
     rounded = nil
@@ -155,6 +162,7 @@ public final class Parameter: GradientSink, @unchecked Sendable {
     rounded = nil
     let isMatrix = shape.rank > 1
     let moved = stored.moved(to: device, part: isTrainable ? .adapter : .weights)
+    if device.isCUDA { stored.storage.releasePages() }
     self.stored = device.isCUDA && isMatrix && !isTrainable ? moved.cast(to: computeType, part: .weights) : moved
     gradient = nil
   }

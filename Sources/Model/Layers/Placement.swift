@@ -12,6 +12,10 @@ public struct Placement: Hashable, Sendable {
   public var quantization: QuantizationFormat?
   /// Whether the scales of 4-bit blocks are themselves coded in 8 bits.
   public var doubleQuantizes = true
+  /// Paths of linear layers, or of what holds them, that stay in 16 bits where others are coded; nil where nobody has chosen.
+  public var keptModules: Set<String>?
+  /// Whether the scales of blocks of 4-bit codes are searched for the least squared error. Only numbers in host memory are coded so.
+  public var searchesScales = false
   /// How the matrix of the language-model head is coded; nil keeps it dense.
   public var headQuantization: QuantizationFormat?
   /// Whether the token table stays in pinned host memory, from which a GPU gathers rows. A table that is the head's
@@ -34,10 +38,24 @@ public struct Placement: Hashable, Sendable {
     self.quantization = quantization
   }
 
+  /// The same with these modules in 16 bits; nil leaves it open.
+  package func keeping(_ modules: Set<String>?) -> Placement {
+    var placement = self
+    placement.keptModules = modules
+    return placement
+  }
+
   /// How the matrix of the linear layer at `path` is coded; nil for dense.
   public func quantization(of path: String) -> QuantizationFormat? {
-    if path.split(separator: ".").last == "lm_head" { return headQuantization }
-    return Self.isRouter(path) ? nil : quantization
+    if Self.isHead(path) { return headQuantization }
+    return Self.isRouter(path) || isKept(path) ? nil : quantization
+  }
+
+  private static func isHead(_ path: String) -> Bool { path.split(separator: ".").last == "lm_head" }
+
+  /// Whether the linear layer at `path` stays in 16 bits.
+  private func isKept(_ path: String) -> Bool {
+    keptModules?.contains { path == $0 || path.hasPrefix($0 + ".") } ?? false
   }
 
   /// The format in which the module at `path` computes: routers in float32 everywhere, because a choice among nearly equal experts hangs on
@@ -67,15 +85,22 @@ public struct Placement: Hashable, Sendable {
     return QuantizedMatrix(quantizing: numbers, headQuantization, doubleQuantized: doubleQuantizes)
   }
 
+  private func coded(_ value: Tensor, _ format: QuantizationFormat, _ path: String) -> QuantizedMatrix {
+    if searchesScales, format == .nf4, !Self.isHead(path), value.device == .cpu { return QuantizedMatrix(searchingScales: value) }
+    // Moved first: a GPU quantises faster than the host, and needs room for one matrix only.
+    let dense = value.device == device ? value : value.moved(to: device, part: .workspace)
+    return QuantizedMatrix(quantizing: dense, format, doubleQuantized: doubleQuantizes)
+  }
+
   /// Puts a parameter where it belongs.
   func place(_ parameter: Parameter, _ quantization: QuantizationFormat?) {
     guard parameter.isMaterialized else { return }
-    if let quantization, parameter.quantized == nil {
-      // Moved first: a GPU quantises faster than the host, and needs room for one matrix only.
-      let dense = parameter.value.device == device ? parameter.value : parameter.value.moved(to: device, part: .workspace)
-      parameter.store(QuantizedMatrix(quantizing: dense, quantization, doubleQuantized: doubleQuantizes))
-    }
     let path = parameter.name.split(separator: ".").dropLast().joined(separator: ".")
+    if let quantization, parameter.quantized == nil {
+      parameter.store(coded(parameter.value, quantization, path))
+    } else if isKept(path), parameter.shape.rank > 1, parameter.dtype == .float32, parameter.device == .cpu {
+      parameter.start(at: parameter.value.converted(to: .bfloat16))
+    }
     parameter.move(to: device, computing: computeType(of: path))
   }
 }

@@ -32,6 +32,8 @@ public final class CausalLM: @unchecked Sendable {
   public let modules: [any Module]
   /// The adapter's description where one is on.
   public package(set) var lora: LoRA?
+  /// Adapters of stacked experts, whose parameters are in `adapterParameters`; those of one path in the order of the stacks in files.
+  package var expertAdapters: [ExpertAdapter] = []
   /// Paths of modules that have trained copies of their own (`modules_to_save`).
   public package(set) var savedModules: [String] = []
   /// Where the parameters lie and passes compute, and in which format.
@@ -58,7 +60,7 @@ public final class CausalLM: @unchecked Sendable {
   public var parameters: [Parameter] { unique(modules.flatMap(\.parameters)) }
 
   /// Parameters of adapters, in the order of modules.
-  public var adapterParameters: [Parameter] { modules.flatMap { $0.adapter?.parameters ?? [] } }
+  public var adapterParameters: [Parameter] { unique(modules.flatMap { $0.adapter?.parameters ?? [] }) }
 
   /// Everything that training changes, in a fixed order.
   public var trainableParameters: [Parameter] { (parameters + adapterParameters).filter(\.isTrainable) }

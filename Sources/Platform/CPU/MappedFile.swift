@@ -48,6 +48,14 @@ public final class MappedFile: @unchecked Sendable {
     try withExtendedLifetime(self) { try body(UnsafeRawBufferPointer(start: pointer, count: count)) }
   }
 
+  /// Gives the memory of `bytes`, a part of this file, back to the system. They are read again when they are touched: a large file that is read
+  /// part by part needs no more memory than a part.
+  public func releasePages(_ bytes: UnsafeRawBufferPointer) {
+    guard let start = bytes.baseAddress else { return }
+    let first = UnsafeRawPointer(start) - pointer
+    advise(.dontNeed, first..<first + bytes.count)
+  }
+
   /// Tells the system how a range of bytes will be read. A hint: it changes speed and residency, never contents.
   public func advise(_ access: Access, _ range: Range<Int>? = nil) {
     let range = (range ?? 0..<count).clamped(to: 0..<count)

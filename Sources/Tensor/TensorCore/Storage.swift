@@ -84,6 +84,12 @@ public final class Storage: @unchecked Sendable {
   /// Whether the bytes belong to someone else and must not be written.
   public var isView: Bool { part == nil }
 
+  /// Gives the memory of a view of a mapped file back to the system, which reads it again when someone looks. Does nothing to other bytes.
+  package func releasePages() {
+    guard let file = owner as? MappedFile, let host else { return }
+    file.releasePages(UnsafeRawBufferPointer(start: host, count: byteCount))
+  }
+
   deinit {
     guard let part else { return }
     if let host {

@@ -6,7 +6,8 @@ public final class GGUFFile: Sendable {
   public var path: String { mapped.path }
   /// Metadata and tensors.
   public let header: GGUFHeader
-  private let mapped: MappedFile
+  /// The bytes of the whole file.
+  package let mapped: MappedFile
   private let places: [ExactString: Int]
   private let keys: [ExactString: Int]
 
@@ -36,12 +37,10 @@ public final class GGUFFile: Sendable {
   /// The value of a key of the metadata; nil where there is none.
   public subscript(key: String) -> GGUFValue? { keys[ExactString(key)].map { header.metadata[$0].value } }
 
-  /// The bytes of a tensor of this file. The pointer lives as long as this object: keep the object.
+  /// The bytes of a tensor of this file. The pointer lives as long as this object or `mapped`: keep one of
+  /// them.
   public func bytes(of tensor: GGUFTensor) -> UnsafeRawBufferPointer {
     precondition(tensor.range.upperBound <= mapped.count, "tensor \(tensor.name) of another file")
     return UnsafeRawBufferPointer(start: mapped.pointer + tensor.range.lowerBound, count: tensor.range.count)
   }
-
-  /// Tells the system that a tensor's bytes will not be needed soon.
-  public func release(_ tensor: GGUFTensor) { mapped.advise(.dontNeed, tensor.range) }
 }

@@ -11,7 +11,8 @@ public final class SafetensorsFile: Sendable {
   public let entries: [SafetensorsEntry]
   /// `__metadata__`.
   public let metadata: [String: String]
-  private let mapped: MappedFile
+  /// The bytes of the whole file.
+  package let mapped: MappedFile
   private let places: [ExactString: Int]
 
   /// Maps and checks a file; see `SafetensorsHeader`.
@@ -28,12 +29,10 @@ public final class SafetensorsFile: Sendable {
   /// The tensor called `name`, in constant time.
   public subscript(name: String) -> SafetensorsEntry? { places[ExactString(name)].map { entries[$0] } }
 
-  /// The bytes of an entry of this file, little-endian, perhaps not aligned. The pointer lives as long as this object: keep the object.
+  /// The bytes of an entry of this file, little-endian, perhaps not aligned. The pointer lives as long as this object or `mapped`: keep
+  /// one of them.
   public func bytes(of entry: SafetensorsEntry) -> UnsafeRawBufferPointer {
     precondition(entry.range.upperBound <= mapped.count, "entry \(entry.name) of another file")
     return UnsafeRawBufferPointer(start: mapped.pointer + entry.range.lowerBound, count: entry.range.count)
   }
-
-  /// Tells the system that an entry's bytes will not be needed soon, so that a large file does not fill the memory while it is copied.
-  public func release(_ entry: SafetensorsEntry) { mapped.advise(.dontNeed, entry.range) }
 }

@@ -58,6 +58,7 @@ final class GGUFModel: WeightFile {
   func tensor(_ name: String) throws -> Tensor {
     let (tensor, bytes, shape) = try part(name)
     let stored = try numbers(tensor, bytes, shape)
+    defer { if family.isShifted(name) || family.isPermuted(name) { stored.storage.releasePages() } }
     if family.isShifted(name) { return shifted(stored) }
     return family.isPermuted(name) ? try unpermuted(stored, name) : stored
   }
@@ -101,7 +102,7 @@ final class GGUFModel: WeightFile {
       }
       let result = Tensor(uninitialized: shape, .float32, part: .weights)
       result.withFloats { BlockCodec.decode(tensor.type.rawValue, bytes, into: $0) }
-      file.release(tensor)
+      file.mapped.releasePages(bytes)
       return result
     }
   }
@@ -110,8 +111,8 @@ final class GGUFModel: WeightFile {
     guard let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress), !bytes.isEmpty else {
       return Tensor(uninitialized: shape, dtype, part: .weights)
     }
-    let view = Tensor(Storage(viewing: start, byteCount: bytes.count, owner: file), shape: shape, dtype: dtype)
-    return Int(bitPattern: start) % dtype.size == 0 ? view : view.copied(part: .weights)
+    let view = Tensor(Storage(viewing: start, byteCount: bytes.count, owner: file.mapped), shape: shape, dtype: dtype)
+    return view.aligned
   }
 
   private func shifted(_ tensor: Tensor) -> Tensor {

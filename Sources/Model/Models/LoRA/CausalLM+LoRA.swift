@@ -16,7 +16,8 @@ extension CausalLM {
         && matcher.isTarget(module.path, isHead: module === head, isLinear: module is Linear)
     }
     let saved = modules.filter { !$0.parameters.isEmpty && matcher.isSaved($0.path) }
-    guard !targets.isEmpty || !saved.isEmpty else { throw LoRAError(noMatch(lora)) }
+    let stacks = try targetStacks(lora)
+    guard !targets.isEmpty || !saved.isEmpty || !stacks.isEmpty else { throw LoRAError(noMatch(lora)) }
     if lora.useDoRA, placement.device.isCUDA, targets.contains(where: { $0 === head }) {
       throw LoRAError(
         "\(head.path): DoRA on the language-model head is not there on a GPU: leave it out of the targets, use LoRA, or train on the CPU")
@@ -25,6 +26,7 @@ extension CausalLM {
     for module in saved { trainWhole(module) }
     let random = Random(seed: seed)
     for module in targets { try adapt(module, lora, matcher, random.split(stableHash(module.path))) }
+    expertAdapters = try stacks.map { try adapt($0, lora, matcher, random) }
     savedModules = saved.map(\.path)
     self.lora = lora
   }
@@ -35,6 +37,7 @@ extension CausalLM {
       (module as? Linear)?.adapter = nil
       (module as? Embedding)?.adapter = nil
     }
+    expertAdapters = []
     lora = nil
   }
 
@@ -42,6 +45,7 @@ extension CausalLM {
   package func twin(_ placement: Placement) throws -> CausalLM {
     var placement = placement
     (placement.computeType, placement.quantization) = (self.placement.computeType, self.placement.quantization)
+    placement.keptModules = self.placement.keptModules
     let coded = parameters.compactMap { parameter in parameter.quantized.map { (parameter.name, $0.format) } }
     placement.codedFormats = Dictionary(coded, uniquingKeysWith: { first, _ in first })
     let vectors = parameters.compactMap { $0.shape.rank == 1 && !$0.isTrainable ? ($0.name, $0.dtype) : nil }
@@ -71,15 +75,34 @@ extension CausalLM {
     }
   }
 
-  private func adapt(_ module: any Module, _ lora: LoRA, _ matcher: LoRAMatcher, _ random: Random) throws {
-    let rank = matcher.rank(module.path)
-    let alpha = matcher.alpha(module.path)
+  private func adapt(_ stack: ExpertStackTarget, _ lora: LoRA, _ matcher: LoRAMatcher, _ random: Random) throws -> ExpertAdapter {
+    var made = ExpertAdapter(path: stack.path)
+    for expert in stack.experts {
+      var shared: Parameter?
+      for linear in expert {
+        try adapt(linear, lora, matcher, random.split(stableHash(linear.path)), as: stack.name, sharing: shared)
+        shared = linear.adapter?.a
+      }
+      made.a += [shared].compactMap(\.self)
+      made.b.append(expert.compactMap { $0.adapter?.b })
+    }
+    return made
+  }
+
+  /// - Parameters:
+  ///   - name: what patterns of ranks and alphas see; nil for the module's path.
+  ///   - a: another adapter's A, which is this one's too.
+  private func adapt(
+    _ module: any Module, _ lora: LoRA, _ matcher: LoRAMatcher, _ random: Random, as name: String? = nil, sharing a: Parameter? = nil
+  ) throws {
+    let rank = matcher.rank(name ?? module.path)
+    let alpha = matcher.alpha(name ?? module.path)
     guard rank > 0, alpha.isFinite else { throw LoRAError("\(module.path): rank \(rank) and alpha \(alpha) make no sense") }
     let weight = module.parameters[0]
     let start = weight.isMaterialized ? LoRAAdapter.Start(lora.start(module, rank: rank), random) : nil
     let adapter = LoRAAdapter.make(
       path: module.path, weight: weight, isEmbedding: module is Embedding, rank: rank, alpha: alpha,
-      scale: matcher.scale(rank: rank, alpha: alpha), dropout: lora.dropout, isDoRA: lora.useDoRA, start: start,
+      scale: matcher.scale(rank: rank, alpha: alpha), dropout: lora.dropout, isDoRA: lora.useDoRA, sharing: a, start: start,
       placement: placement)
     adapter.parameters.forEach { $0.move(to: placement.device, computing: placement.computeType(of: module.path)) }
     (module as? Linear)?.adapter = adapter
@@ -102,6 +125,9 @@ extension LoRA {
     guard (1...65536).contains(rank) else { throw LoRAError("lora.rank: a number from 1 to 65536 is wanted, found \(rank)") }
     guard alpha.isFinite else { throw LoRAError("lora.alpha: a number is wanted, found \(alpha)") }
     guard dropout >= 0, dropout < 1 else { throw LoRAError("lora.dropout: a number from 0 to below 1 is wanted, found \(dropout)") }
+    if !targetParameters.isEmpty, dropout > 0 || useDoRA {
+      throw LoRAError("lora.targetParameters: not together with dropout or DoRA; PEFT has no such adapter")
+    }
     // PEFT refuses both, so an adapter that is saved like this could not be loaded.
     if case .pattern = targets, !layers.isEmpty {
       throw LoRAError("lora.layers: not together with a regular expression; let the expression choose the layers")

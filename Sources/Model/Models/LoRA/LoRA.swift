@@ -26,6 +26,9 @@ public struct LoRA: Codable, Hashable, Sendable {
   public var dropout: Float = 0
   /// Which modules.
   public var targets = Targets.allLinear
+  /// Stacks of experts that get an adapter besides, by PEFT's rules for `target_parameters`: `mlp.experts.gate_up_proj`, `mlp.experts.down_proj`
+  /// (gpt-oss). Not together with dropout or DoRA.
+  public var targetParameters: [String] = []
   /// Which of them not: names or one pattern.
   public var exclude = Targets.names([])
   /// Other ranks for modules whose path matches a key as PEFT's `rank_pattern` does.

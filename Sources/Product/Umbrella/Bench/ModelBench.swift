@@ -130,6 +130,12 @@ public struct ModelBench: Sendable {
     guard let data = FileManager.default.contents(atPath: file) else {
       throw Failure("no config", at: file, why: "MODELSPEC is a config.json or a folder that holds one", fix: "check the path")
     }
+    guard options.weights != .dynamic4bit else {
+      throw Failure(
+        "nothing to measure", at: "--weights dynamic4bit",
+        why: "it chooses layers by what 4 bits do to a model's answers, and a MODELSPEC has random weights",
+        fix: "take --weights nf4, whose speed is the same but for the layers that stay in 16 bits")
+    }
     try options.device.check()
     var placement = options.memory.applied(to: options.weights.placement(on: options.device))
     placement.drawsOnDevice = options.device.isCUDA

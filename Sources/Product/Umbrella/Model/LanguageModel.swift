@@ -20,13 +20,16 @@ public final class LanguageModel: @unchecked Sendable {
   public let text: ModelText?
   /// The longest sequence that `generate` fills, in tokens.
   public let contextLength: Int
+  /// With `dynamic4bit`, what was measured, and what stays in 16 bits; nil where the run of the adapter says it.
+  public let choice: FourBitChoice?
   private let configuredStops: Set<Int32>
   private let precision: WeightPrecision
 
   /// Loads a model.
   /// - Parameters:
   ///   - location: where it lies.
-  ///   - weights: precision of the weights in memory.
+  ///   - weights: precision of the weights in memory. For `dynamic4bit` the layers are measured, unless the run that an adapter comes from has
+  ///     it on record which of them it left in 16 bits.
   ///   - device: where it lies and computes.
   ///   - contextLength: nil takes the model's own.
   /// - Throws: where a file is missing or makes no sense, naming file and field.
@@ -36,7 +39,11 @@ public final class LanguageModel: @unchecked Sendable {
     self.location = location
     let base = try location.requireBase()
     precision = weights
-    network = try ModelLoader.load(base, as: weights, on: device, adapter: location.adapter)
+    let recorded = try weights == .dynamic4bit ? location.adapter.flatMap(FourBitChoice.kept(recordedIn:)) : nil
+    choice =
+      try weights == .dynamic4bit && recorded == nil ? FourBitChoice(measuring: base, text: location.text, on: device) : nil
+    let kept = recorded ?? choice?.kept
+    network = try ModelLoader.load(base, as: weights, on: device, adapter: location.adapter, placing: { $0.keeping(kept) })
     text = try ModelText(ifIn: location.text)
     self.contextLength = contextLength ?? network.decoder.maxPositions
     configuredStops = try ModelText.configuredStops(in: base)
@@ -72,11 +79,11 @@ public final class LanguageModel: @unchecked Sendable {
   /// The beginnings of rows as token ids to measure on: of each at most 256 tokens, 8,192 in all.
   /// - Throws: where a row cannot be tokenized, or has an id that the model does not have.
   public func calibrationRows(_ rows: [TextRow]) throws -> [[Int32]] {
-    var (found, left): ([[Int32]], Int) = ([], 8192)
+    var (found, left): ([[Int32]], Int) = ([], CalibrationText.tokens)
     for (index, row) in rows.enumerated() where left > 0 {
       let ids = try ids(row, generating: false, raw: false)
       try check(ids, row: index)
-      found.append(Array(ids.prefix(min(256, left))))
+      found.append(Array(ids.prefix(min(CalibrationText.rowTokens, left))))
       left -= found[found.count - 1].count
     }
     guard found.contains(where: { !$0.isEmpty }) else {

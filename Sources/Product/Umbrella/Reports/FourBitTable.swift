@@ -1,5 +1,5 @@
 import Foundation
-import SwiftletExport
+import SwiftletCheckpoints
 
 extension FourBitChoice {
   /// What was measured of each module, as `swiftlet export` prints it: that which saves most for its bytes first.

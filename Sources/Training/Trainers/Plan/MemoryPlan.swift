@@ -29,6 +29,8 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
   public var tokens = 0
   /// What to change where it does not fit, best first; empty where it fits.
   public var advice: [String] = []
+  /// What the plan does not know to the byte, and why.
+  public var notes: [String] = []
 
   /// Nothing yet.
   init() {}
@@ -45,13 +47,13 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
     ]
   }
 
-  /// `{"peak_bytes":N,"parts":{…},"fits":true,"available_bytes":N,"tokens":N,"advice":[…]}`.
+  /// `{"peak_bytes":N,"parts":{…},"fits":true,"available_bytes":N,"tokens":N,"advice":[…],"notes":[…]}`.
   public var json: JSON {
     .object(
       JSONObject([
         ("peak_bytes", .int(peakBytes)), ("parts", .object(JSONObject(parts.map { ($0.0, .int($0.1)) }))), ("fits", .bool(fits)),
         ("available_bytes", .int(available)), ("host_bytes", .int(host)), ("tokens", .int(tokens)),
-        ("advice", .array(advice.map { .string($0) })),
+        ("advice", .array(advice.map { .string($0) })), ("notes", .array(notes.map { .string($0) })),
       ]))
   }
 
@@ -61,7 +63,7 @@ public struct MemoryPlan: Hashable, Sendable, CustomStringConvertible {
     lines.append("peak          " + Text.bytes(peakBytes) + " of " + Text.bytes(available) + (fits ? "  fits" : "  does not fit"))
     if host > 0 { lines.append("beside it, pinned host memory " + Text.bytes(host)) }
     lines.append("(largest pass: \(Text.grouped(tokens)) tokens)")
-    return (lines + advice.map { "try: " + $0 }).joined(separator: "\n")
+    return (lines + notes.map { "note: " + $0 } + advice.map { "try: " + $0 }).joined(separator: "\n")
   }
 }
 
@@ -81,22 +83,26 @@ extension MemoryPlan {
       let limit = recipe.memory.tokensAtOnce(longest: longest, batchSize: recipe.plan.batchSize, isGPU: false)
       pass = (max(longest, min(limit, longest * rows)), rows)
     }
-    self.init(model, recipe, tokens: pass.tokens, passes: pass.passes, bytes: try source.storedBytes(recipe))
+    let bound = try DynamicBound(model, recipe)
+    self.init(
+      model, recipe, tokens: pass.tokens, passes: pass.passes, unknown: bound?.kept ?? 0, bytes: try source.storedBytes(recipe))
+    notes = bound.map { [$0.note] } ?? []
   }
 
   /// The plan of a model (with its adapter, if any) under a recipe. The model may be made of shapes only.
   /// - Parameters:
   ///   - tokens: of the largest pass.
   ///   - passes: the most passes that a step needs.
+  ///   - unknown: bytes of weights that stand in none of them.
   ///   - bytes: of a frozen parameter in memory; asked where the parameter has no value.
-  package init(_ model: CausalLM, _ recipe: Recipe, tokens: Int, passes: Int, bytes: (Parameter) -> Int) {
+  package init(_ model: CausalLM, _ recipe: Recipe, tokens: Int, passes: Int, unknown: Int = 0, bytes: (Parameter) -> Int) {
     self.tokens = tokens
     let copies = Set(model.savedModules)
+    adapter = 4 * model.adapterParameters.reduce(0) { $0 + $1.shape.count }
     for module in model.modules {
-      adapter += 4 * (module.adapter?.parameters.reduce(0) { $0 + $1.shape.count } ?? 0)
       if copies.contains(module.path) { adapter += 4 * module.parameters.reduce(0) { $0 + $1.shape.count } }
     }
-    weights = model.parameters.reduce(0) { total, parameter in
+    weights = model.parameters.reduce(unknown) { total, parameter in
       total + (parameter.isTrainable ? 4 * parameter.shape.count : parameter.byteCount ?? bytes(parameter))
     }
     // Copies that are trained whole stand in the list of parameters in the place of what they replace, which stays beside them.

@@ -43,6 +43,8 @@ struct SimulatedPlan {
   let hostBytes: Int
   /// Blocks of the model.
   let blocks: Int
+  /// What is no number of a run.
+  let notes: [String]
 
   /// - Parameters:
   ///   - stored: the format to compute in where the recipe says `stored`.
@@ -60,6 +62,10 @@ struct SimulatedPlan {
     var placement = recipe.memory.applied(to: recipe.model.weights.placement(on: .cuda(ordinal), stored: stored))
     placement.drawsOnDevice = true
     let model = try make(placement)
+    // Held for as long as the steps run: what 16 bits may add.
+    let bound = try DynamicBound(model, recipe)
+    let unknown = bound.map { Storage(byteCount: $0.onGPU, part: .weights, on: .cuda(ordinal)) }
+    defer { withExtendedLifetime(unknown) {} }
     var steps = recipe
     steps.data.shuffle = false
     steps.plan.epochs = nil
@@ -74,6 +80,7 @@ struct SimulatedPlan {
     peakBytes = device.memory.peakBytes
     hostBytes = PinnedMemory.peakBytes
     blocks = model.layerCount
+    notes = bound.map { [$0.note] } ?? []
   }
 }
 
@@ -114,7 +121,9 @@ extension MemoryPlan {
     let recipe = try recipe.settled(on: gpu, stored: stored, rows: rows, make: make)
     let windows = MemoryPlan.largestWindows(recipe, rows)
     let tokens = windows.first?.reduce(0) { $0 + $1.ids.count } ?? 0
-    self.init(try SimulatedPlan(gpu, recipe, stored: stored, windows: windows, make: make), available: gpu.bytes, tokens: tokens)
+    let simulated = try SimulatedPlan(gpu, recipe, stored: stored, windows: windows, make: make)
+    self.init(simulated, available: gpu.bytes, tokens: tokens)
+    notes = simulated.notes
     if fits { return }
     for (name, change) in MemoryPlan.savings(recipe) {
       let changed = try SimulatedPlan(gpu, change, stored: stored, windows: Array(windows.prefix(1)), make: make)

@@ -9,6 +9,7 @@ extension LoRA: RecipeSection, RecipeDefault {
     visit.field("alpha", &alpha)
     visit.field("dropout", &dropout)
     visit.field("targets", &targets)
+    visit.field("targetParameters", &targetParameters)
     visit.field("exclude", &exclude)
     visit.field("rankPattern", &rankPattern)
     visit.field("alphaPattern", &alphaPattern)

@@ -8,7 +8,6 @@ private let notYet = "not in this version yet"
 
 extension WeightPrecision: RecipeWord {
   package static var recipeDefault: WeightPrecision { .stored }
-  package static var later: [String] { ["dynamic4bit"] }
 }
 extension DataLayoutOption: RecipeWord {
   package static var recipeDefault: DataLayoutOption { .chat }
@@ -26,6 +25,7 @@ extension ModelOptions: RecipeSection {
     visit.field("config", &config)
     visit.field("tokenizer", &tokenizer)
     visit.field("weights", &weights)
+    visit.field("dynamic4bit", &dynamic4bit)
     visit.field("contextLength", &contextLength)
   }
   package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
@@ -33,6 +33,18 @@ extension ModelOptions: RecipeSection {
       $0.source = nil
     } second: {
       $0.config = nil
+    }
+  }
+}
+
+extension DynamicFourBitOptions: RecipeSection {
+  package mutating func fields(_ visit: inout FieldVisitor) {
+    visit.field("budget", &budget)
+    visit.field("calibration", &calibration)
+  }
+  package mutating func settle(given: [String], _ node: RecipeNode, _ path: String, _ problems: RecipeProblems) {
+    if !(0...10).contains(budget) {
+      problems.add(node, join(path, "budget"), "wants a share of the 4-bit model's bytes, such as 0.1, found \(budget)")
     }
   }
 }

@@ -13,10 +13,23 @@ public struct ModelOptions: Hashable, Sendable {
   public var tokenizer: String?
   /// Precision of the base weights in memory.
   public var weights = WeightPrecision.stored
+  /// With `weights: dynamic4bit`, how layers are chosen.
+  public var dynamic4bit = DynamicFourBitOptions()
   /// The longest row in tokens; longer ones are cut off. Default: what the model was made for.
   public var contextLength: Int?
 
   /// No model yet.
+  public init() {}
+}
+
+/// Which linear layers stay in 16 bits where the others are NF4.
+public struct DynamicFourBitOptions: Hashable, Sendable {
+  /// Bytes that 16 bits may add, as a share of the plain 4-bit model's.
+  public var budget = FourBitChoice.usualBudget
+  /// A file of rows to measure on, in the layout of `data`: of each the first 256 tokens, 8,192 in all. Default: a text of its own.
+  public var calibration: String?
+
+  /// The defaults.
   public init() {}
 }
 

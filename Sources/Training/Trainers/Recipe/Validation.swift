@@ -17,7 +17,18 @@ extension Recipe {
     if !(memory.budget >= 0 && memory.budget < 1e6) {
       problem("memory.budget", "wants gigabytes, or 0 for what the GPU has free, found \(memory.budget)")
     }
-    if memory.head.format != nil { problem("memory.head", "wants stored, int8, fp8 or nf4, found \(memory.head.rawValue)") }
+    if model.weights == .dynamic4bit {
+      if model.source == nil { problem("model.weights", "dynamic4bit measures weights of a source, random ones have none: take nf4") }
+      if adapter == nil {
+        problem("model.weights", "dynamic4bit weights are quantised and cannot be trained: put an adapter on (adapter: {lora: …})")
+      }
+    }
+    if memory.head.format != nil || memory.head == .dynamic4bit {
+      problem("memory.head", "wants stored, int8, fp8 or nf4, found \(memory.head.rawValue)")
+    }
+    if saving.weights.quantization != nil {
+      problem("saving.weights", "wants stored, float32, float16 or bfloat16, found \(saving.weights.rawValue)")
+    }
     if memory.tokensAtOnce < 0 { problem("memory.tokensAtOnce", "wants at least 1, or 0 to choose, found \(memory.tokensAtOnce)") }
     if evaluation.every < 0 { problem("evaluation.every", "wants 0 (at the end only) or more, found \(evaluation.every)") }
     if evaluation.every > 0, data.evaluation == nil, data.holdOut == 0 {

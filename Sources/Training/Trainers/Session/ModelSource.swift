@@ -16,6 +16,8 @@ struct ModelSource {
   private let configFile: String?
   /// Where the model is made.
   let device: Device
+  /// With `dynamic4bit`, the modules that stay in 16 bits; nil until that is known.
+  var keptModules: Set<String>?
 
   /// - Throws: where the folder or config cannot be used.
   init(_ recipe: Recipe, on device: Device = .cpu, resolve: (String) throws -> String) throws {
@@ -76,7 +78,10 @@ struct ModelSource {
   }
 
   private func base(_ recipe: Recipe, _ seed: UInt64) throws -> CausalLM {
-    if let folder { return try ModelLoader.load(folder, as: precision(recipe), on: device, placing: recipe.memory.applied) }
+    if let folder {
+      return try ModelLoader.load(
+        folder, as: precision(recipe), on: device, placing: { recipe.memory.applied(to: $0).keeping(keptModules) })
+    }
     return try ModelRegistry.make(
       config: config, source: .random(seed: seed),
       placement: recipe.memory.applied(to: recipe.model.weights.placement(on: device, stored: .float32)))
@@ -84,7 +89,7 @@ struct ModelSource {
 
   /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
   func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
-    var placement = placement
+    var placement = placement.keeping(keptModules)
     if let folder {
       let reader = try CheckpointReader(folder)
       placement.vectorTypes = reader.vectorTypes
@@ -112,13 +117,24 @@ struct ModelSource {
   /// Bytes of each parameter in memory on the CPU, frozen, to be asked one by one; float32 for random weights.
   func storedBytes(_ recipe: Recipe) throws -> (Parameter) -> Int {
     if let chosen = recipe.model.weights.format { return { chosen.dtype.size * $0.shape.count } }
-    guard let folder else { return { 4 * $0.shape.count } }
-    let reader = try CheckpointReader(folder)
-    let coded = reader.codedFormats.filter { $0.value.isBlocks }
+    let reader = try folder.map { try CheckpointReader($0) }
+    let coded = try codedFormats(recipe, stored: reader?.codedFormats ?? [:])
     return { parameter in
       if let format = coded[parameter.name] { return QuantizedMatrix.byteCount(parameter.shape, format) }
-      return (reader.format(parameter.name) ?? .float32).size * parameter.shape.count
+      return (reader?.format(parameter.name) ?? .float32).size * parameter.shape.count
     }
+  }
+
+  /// How matrices are coded in memory on the CPU, by name: as asked for, but what is stored in no more bits stays.
+  private func codedFormats(_ recipe: Recipe, stored: [String: QuantizationFormat]) throws -> [String: QuantizationFormat] {
+    let placement = recipe.model.weights.placement(on: .cpu).keeping(keptModules)
+    var formats = stored.filter { $0.value.isBlocks }
+    for (path, linear) in try ModelRegistry.shapes(config: config).linears {
+      let (asked, own) = (placement.quantization(of: path), stored[linear.weight.name])
+      let stays = own.map { asked?.isFourBit != true || $0.isFourBit } ?? false
+      formats[linear.weight.name] = stays ? own : asked
+    }
+    return formats
   }
 }
 

@@ -30,6 +30,7 @@ public final class TrainingSession {
   let data: PreparedData
   private let source: ModelSource
   private let exports: RunExports
+  private let choice: DynamicChoice
   let loop: TrainingLoop
   let metrics: MetricsFile
   var record: RunRecord
@@ -56,10 +57,15 @@ public final class TrainingSession {
     }
     let chosen = self.recipe
     try chosen.validate()
-    source = try ModelSource(chosen, on: surroundings.device, resolve: surroundings.resolveModel)
+    var source = try ModelSource(chosen, on: surroundings.device, resolve: surroundings.resolveModel)
     exports = try RunExports(chosen, source, folder)
     data = try PreparedData(chosen, source, run)
     let checkpoint = resume == nil ? nil : try folder.newestGood { run.warn($0) }
+    choice = try DynamicChoice(chosen, source, folder, resumes: resume != nil, checkpoint: checkpoint.map(folder.checkpoint)) {
+      run.warn($0)
+    }
+    source.keptModules = choice.kept
+    self.source = source
     let settled = try TrainingSession.fitting(chosen, source, data, surroundings.device)
     let model = try source.model(chosen, checkpoint: checkpoint.map(folder.checkpoint))
     try data.check(vocabulary: model.vocabularySize)
@@ -72,6 +78,7 @@ public final class TrainingSession {
     metrics = try MetricsFile(folder.file("metrics.jsonl"), keepingStepsUpTo: loop.state.step)
     run.add(metrics)
     try AtomicFile.write(folder.file("recipe.yaml"), bytes: chosen.yaml.utf8)
+    try choice.write(to: folder.path)
     try record.write(to: folder)
     try checkDisk()
     announce()
@@ -158,6 +165,7 @@ public final class TrainingSession {
 
   private func announce() {
     for note in data.notes { run.send(.note("data", note)) }
+    for note in choice.notes { run.send(.note("weights", note)) }
     let trained = loop.parameters.reduce(0) { $0 + $1.shape.count }
     let all = (loop.model.parameters + loop.model.adapterParameters).reduce(0) { $0 + $1.shape.count }
     run.send(.note("model", "\(source.name)  \(Text.short(Double(trained))) of \(Text.short(Double(all))) weights are trained"))
@@ -238,6 +246,7 @@ extension TrainingSession {
       try ModelSource.saveTrained(loop.model, recipe, to: target)
       try OptimizerFile.save(loop.optimizer, to: target)
       try data.copyTokenizer(to: target)
+      try choice.write(to: target)
       try AtomicFile.write(target + "/" + CheckpointState.fileName, bytes: (state.json.serialized(indent: 2) + "\n").utf8)
     }
     try folder.rotate(keep: recipe.saving.keep)
@@ -250,6 +259,7 @@ extension TrainingSession {
     try folder.publish("final") { target in
       try source.saveFinal(loop.model, recipe, to: target)
       try data.copyTokenizer(to: target)
+      try choice.write(to: target)
     }
     try exports.write(loop.model, samples: record.samples, before: { run.send(.note("export", $0)) }) { report in
       record.exports.append(report.json)

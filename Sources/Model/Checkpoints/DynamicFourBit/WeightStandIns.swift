@@ -41,6 +41,7 @@ final class WeightStandIns {
   func restore() {
     for (_, place) in places {
       place.linear.replace(place.linear.weight, with: place.weight)
+      place.exact.releasePages()
       place.linear.adapter = place.adapter
     }
   }

@@ -1,8 +1,7 @@
-import SwiftletCheckpoints
 import SwiftletFormats
 import SwiftletModels
 
-/// Which linear layers of a 4-bit export stay in 16 bits, and why: each was put into NF4 alone, and what that does to the model's answers is set
+/// Which linear layers of a model in 4 bits stay in 16, and why: each was put into NF4 alone, and what that does to the model's answers is set
 /// against the bytes that 16 bits cost. Divergences are mean Kullback–Leibler divergences of the next token, exact against coded, in nats.
 public struct FourBitChoice: Hashable, Sendable {
   /// One linear layer, or all experts of a block.
@@ -35,9 +34,9 @@ public struct FourBitChoice: Hashable, Sendable {
   public let plainDivergence: Double
   /// On these tokens, with what is kept in 16 bits and the rest as it is written.
   public internal(set) var divergence = 0.0
-  /// On the tokens of the export's comparison, with what is kept in 16 bits and the rest as it is written.
+  /// On the tokens of an export's comparison, with what is kept in 16 bits and the rest as it is written; of none where nothing is exported.
   public internal(set) var comparison = LogitComparison()
-  /// On the tokens of the export's comparison, with all of `rows` in NF4 as bitsandbytes codes it.
+  /// On the tokens of an export's comparison, with all of `rows` in NF4 as bitsandbytes codes it.
   public internal(set) var plainComparison = LogitComparison()
 
   /// Bytes that what is kept adds.
@@ -45,7 +44,7 @@ public struct FourBitChoice: Hashable, Sendable {
   /// Paths of what stays in 16 bits.
   public var kept: Set<String> { Set(rows.filter(\.isKept).map(\.module)) }
   /// How the rest is coded: with scales that are searched. Programs that skip layers by other names find these, too.
-  var coding: BitsAndBytesFile.Coding {
+  package var coding: BitsAndBytesFile.Coding {
     BitsAndBytesFile.Coding(keeping: kept.union(rows.filter(\.isKept).map(\.group)), searchesScales: true)
   }
 
@@ -88,37 +87,38 @@ public struct FourBitChoice: Hashable, Sendable {
   }
 
   /// One line for people.
-  var summary: String {
+  public var summary: String {
     let share = (Double(spentBytes) / Double(max(plainBytes, 1)) * 1000).rounded() / 10
-    return
-      "\(rows.count(where: \.isKept)) of \(rows.count) modules stay in 16 bits for \(share) % more bytes: KL \(comparison.meanDivergence) where plain NF4 has "
-      + "\(plainComparison.meanDivergence); on the \(tokens) tokens of the choice \(divergence) and \(plainDivergence)"
+    let compared =
+      comparison.tokens > 0 ? "KL \(comparison.meanDivergence) where plain NF4 has \(plainComparison.meanDivergence); " : ""
+    return "\(rows.count(where: \.isKept)) of \(rows.count) modules stay in 16 bits for \(share) % more bytes: \(compared)"
+      + "on the \(tokens) tokens of the choice KL \(divergence) where plain NF4 has \(plainDivergence)"
   }
 
   /// What `dynamic4bit.json` beside the weights and `--json` say.
   public var json: JSON {
-    .object(
-      JSONObject([
-        ("plain_bytes", .int(plainBytes)), ("budget_bytes", .int(budgetBytes)), ("spent_bytes", .int(spentBytes)),
-        ("calibration_tokens", .int(tokens)), ("calibration_kl_plain", .number(plainDivergence)), ("calibration_kl", .number(divergence)),
-        ("kl", .number(comparison.meanDivergence)), ("kl_plain", .number(plainComparison.meanDivergence)),
-        (
-          "modules",
-          .array(
-            rows.map {
-              .object(
-                JSONObject([
-                  ("module", .string($0.module)), ("group", .string($0.group)), ("extra_bytes", .int($0.extraBytes)),
-                  ("output_error", .number($0.outputError)),
-                  ("kl", .number($0.divergence)), ("kl_per_megabyte", .number($0.savedPerMegabyte)), ("kept", .bool($0.isKept)),
-                ]))
-            })
-        ),
-      ]))
+    var object = JSONObject([
+      ("plain_bytes", .int(plainBytes)), ("budget_bytes", .int(budgetBytes)), ("spent_bytes", .int(spentBytes)),
+      ("calibration_tokens", .int(tokens)), ("calibration_kl_plain", .number(plainDivergence)), ("calibration_kl", .number(divergence)),
+    ])
+    if comparison.tokens > 0 {
+      object["kl"] = .number(comparison.meanDivergence)
+      object["kl_plain"] = .number(plainComparison.meanDivergence)
+    }
+    object["modules"] = .array(rows.map(\.json))
+    return .object(object)
   }
 }
 
 extension FourBitChoice.Row {
+  fileprivate var json: JSON {
+    .object(
+      JSONObject([
+        ("module", .string(module)), ("group", .string(group)), ("extra_bytes", .int(extraBytes)), ("output_error", .number(outputError)),
+        ("kl", .number(divergence)), ("kl_per_megabyte", .number(savedPerMegabyte)), ("kept", .bool(isKept)),
+      ]))
+  }
+
   /// Both together, under the first one's names.
   fileprivate func joined(with other: Self) -> Self {
     Self(
@@ -131,30 +131,54 @@ extension FourBitChoice {
   /// Measures every linear layer of a model and chooses.
   /// - Parameters:
   ///   - rows: sequences of token ids to measure on, none empty.
-  ///   - samples: sequences of the export's comparison.
-  ///   - budget: bytes that 16 bits may add, as a share of the plain 4-bit export's.
-  init(_ network: CausalLM, _ options: ModelFile.Options, measuringOn rows: [[Int32]], samples: [[Int32]], budget: Double) throws {
-    func streams(_ coding: BitsAndBytesFile.Coding) throws -> FourBitStreams {
-      FourBitStreams(network: network, units: try FourBitUnit.all(BitsAndBytesFile.linears(network, options, coding)))
-    }
-    let (plain, searched) = (try streams(.init()), try streams(.init(searchesScales: true)))
-    let units = searched.units
-    let all = Set(units.indices)
-    let movements = try searched.movements(units.indices.map { [$0] }, on: rows)
+  ///   - budget: bytes that 16 bits may add, as a share of the plain 4-bit model's.
+  package init(_ network: CausalLM, _ options: ModelFile.Options, measuringOn rows: [[Int32]], budget: Double) throws {
+    let streams = try FourBitChoiceStreams(network, options)
+    let units = streams.searched.units
+    let movements = try streams.searched.movements(units.indices.map { [$0] }, on: rows)
     let measured = zip(units, movements).map { unit, movement in
       Row(
         module: unit.name, group: unit.group, extraBytes: unit.extraBytes, outputError: movement.outputError,
         divergence: movement.answers.meanDivergence,
         isKept: false)
     }
-    let before = try plain.movements([all], on: rows)[0].answers
+    let before = try streams.plain.movements([Set(units.indices)], on: rows)[0].answers
     self.init(
-      rows: measured, plainBytes: try BitsAndBytesFile.byteCount(network, options), budget: budget, tokens: before.tokens,
+      rows: measured, plainBytes: try BitsAndBytesFile.plainByteCount(network, options), budget: budget, tokens: before.tokens,
       plainDivergence: before.meanDivergence)
-    let kept = kept
-    let coded = all.filter { !kept.contains(units[$0].name) }
-    divergence = try searched.movements([coded], on: rows)[0].answers.meanDivergence
-    comparison = try searched.movements([coded], on: samples)[0].answers
-    plainComparison = try plain.movements([all], on: samples)[0].answers
+    divergence = try streams.searched.movements([streams.coded(self)], on: rows)[0].answers.meanDivergence
+  }
+
+  /// Says what it does to the answers on other tokens, for `comparison` and `plainComparison`.
+  package mutating func compare(_ network: CausalLM, _ options: ModelFile.Options, on samples: [[Int32]]) throws {
+    let streams = try FourBitChoiceStreams(network, options)
+    comparison = try streams.searched.movements([streams.coded(self)], on: samples)[0].answers
+    plainComparison = try streams.plain.movements([Set(streams.plain.units.indices)], on: samples)[0].answers
+  }
+
+  /// - Throws: for a budget that is no share.
+  package static func check(budget: Double) throws {
+    guard budget.isFinite, budget >= 0, budget <= 10 else {
+      throw CheckpointError("budget", "a share of the 4-bit model's bytes, such as 0.1, is wanted, found \(budget)")
+    }
+  }
+}
+
+/// A model's linear layers as bitsandbytes codes them, and with scales that are searched.
+private struct FourBitChoiceStreams {
+  let plain: FourBitStreams
+  let searched: FourBitStreams
+
+  init(_ network: CausalLM, _ options: ModelFile.Options) throws {
+    func streams(_ coding: BitsAndBytesFile.Coding) throws -> FourBitStreams {
+      FourBitStreams(network: network, units: try FourBitUnit.all(BitsAndBytesFile.linears(network, options, coding)))
+    }
+    (plain, searched) = (try streams(.init()), try streams(.init(searchesScales: true)))
+  }
+
+  /// The units that a choice leaves in 4 bits.
+  func coded(_ choice: FourBitChoice) -> Set<Int> {
+    let kept = choice.kept
+    return Set(searched.units.indices.filter { !kept.contains(searched.units[$0].name) })
   }
 }

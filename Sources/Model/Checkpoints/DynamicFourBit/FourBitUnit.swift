@@ -1,5 +1,3 @@
-import SwiftletCheckpoints
-
 /// What is measured by itself: a linear layer, or all experts of a block, which stand in files as one part.
 struct FourBitUnit {
   /// The path in Hugging Face files that holds them and nothing else.
@@ -21,7 +19,7 @@ struct FourBitUnit {
       let words = linear.linear.path.split(separator: ".")
       guard words.count > 3, words[1] == "layers", let block = Int(words[2]) else {
         throw CheckpointError(
-          linear.linear.path, "a linear layer of a block, model.layers.N…, is wanted: export bnb-4bit, which measures nothing")
+          linear.linear.path, "a linear layer of a block, model.layers.N…, is wanted: take plain 4 bits, which measure nothing")
       }
       let end = words.firstIndex(of: "experts").map { $0 + 1 } ?? words.count
       let name = words[..<end].joined(separator: ".")

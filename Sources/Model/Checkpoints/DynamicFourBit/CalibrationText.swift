@@ -1,13 +1,28 @@
 import SwiftletTokenizers
 
-/// What an export measures on where nobody says on what: a little prose, talk, arithmetic, code, tables and other languages, written for this.
-enum CalibrationText {
+/// What `dynamic4bit` measures on where nobody says on what: a little prose, talk, arithmetic, code, tables and other languages, written for this.
+package enum CalibrationText {
   /// Most tokens of a row.
-  static let rowTokens = 256
+  package static let rowTokens = 256
+  /// Most tokens of all rows together.
+  package static let tokens = 8192
+
+  /// 64 ids spread over the vocabulary: what is measured on where there is no text.
+  package static func spread(_ vocabulary: Int) -> [Int32] { (0..<64).map { Int32($0 * 2_654_435 % vocabulary) } }
+
+  /// The beginnings of rows: of each `rowTokens` at most, `tokens` in all.
+  package static func beginnings(_ rows: [[Int32]]) -> [[Int32]] {
+    var (found, left): ([[Int32]], Int) = ([], tokens)
+    for row in rows where left > 0 && !row.isEmpty {
+      found.append(Array(row.prefix(min(rowTokens, left))))
+      left -= found[found.count - 1].count
+    }
+    return found
+  }
 
   /// The passages as token ids below `vocabulary`; none without a tokenizer.
-  static func rows(_ folder: String?, vocabulary: Int) throws -> [[Int32]] {
-    guard let folder else { return [] }
+  package static func rows(_ folder: String?, vocabulary: Int) throws -> [[Int32]] {
+    guard let folder, try CompanionFiles.holdTokenizer(folder) else { return [] }
     let tokenizer = try Tokenizer.load(folder: folder)
     return try passages.map { try tokenizer.encode($0).prefix(rowTokens).compactMap { Int32(exactly: $0) } }
       .filter { !$0.isEmpty && $0.allSatisfy { $0 >= 0 && Int($0) < vocabulary } }

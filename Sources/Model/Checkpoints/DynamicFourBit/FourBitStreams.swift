@@ -1,3 +1,4 @@
+import SwiftletCPU
 import SwiftletLayers
 import SwiftletModels
 import SwiftletTensorCore
@@ -6,7 +7,7 @@ import SwiftletTensorCore
 ///
 /// It streams block by block: the hidden states of every choice pass a block before the next block's weights are made. So a block's weights are
 /// read and coded once for each pack of tokens. Cost: half a forward pass a unit and token where each choice is one unit. Memory: one block twice,
-/// and 4 bytes · tokens of a pack · width for each choice.
+/// and bytes of a number · tokens of a pack · width for each choice, an eighth of the device's memory at most.
 struct FourBitStreams {
   let network: CausalLM
   let units: [FourBitUnit]
@@ -22,7 +23,7 @@ struct FourBitStreams {
   }
 
   /// Most tokens that stream together.
-  static let packTokens = 1024
+  private static let packTokens = 1024
   /// Tokens whose logits are written out together.
   private static let logitTokens = 64
 
@@ -30,14 +31,17 @@ struct FourBitStreams {
   /// - Parameter rows: sequences of token ids, none empty.
   func movements(_ choices: [Set<Int>], on rows: [[Int32]]) throws -> [Movement] {
     var movements = choices.map { _ in Movement() }
-    for pack in Self.packs(rows) { try stream(pack, choices, &movements) }
+    for pack in packs(rows, choices: choices.count) { try stream(pack, choices, &movements) }
     return movements
   }
 
-  private static func packs(_ rows: [[Int32]]) -> [[[Int32]]] {
+  private func packs(_ rows: [[Int32]], choices: Int) -> [[[Int32]]] {
+    let (device, width) = (network.placement.device, network.decoder.hiddenSize * network.placement.computeType.size)
+    let memory = device.isCUDA ? device.gpu.totalMemory : ProcessMemory.totalBytes
+    let most = min(Self.packTokens, memory / 8 / max(1, choices * width))
     var (packs, tokens): ([[[Int32]]], Int) = ([], 0)
     for row in rows {
-      if packs.isEmpty || tokens + row.count > packTokens { (packs, tokens) = (packs + [[]], 0) }
+      if packs.isEmpty || tokens + row.count > most { (packs, tokens) = (packs + [[]], 0) }
       packs[packs.count - 1].append(row)
       tokens += row.count
     }

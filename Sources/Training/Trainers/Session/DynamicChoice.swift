@@ -1,0 +1,53 @@
+import SwiftletCPU
+import SwiftletCheckpoints
+import SwiftletFormats
+import SwiftletTensorCore
+
+/// Which layers of a run with `weights: dynamic4bit` stay in 16 bits, and the table that says so in its folders: a run that goes on takes the
+/// choice that it began with, and measures nothing.
+struct DynamicChoice {
+  /// Their paths; nil with other weights.
+  let kept: Set<String>?
+  /// What a log says of it.
+  let notes: [String]
+  private let table: [UInt8]
+
+  /// - Parameters:
+  ///   - resumes: whether the run goes on.
+  ///   - checkpoint: what it goes on from; nil where it has none.
+  ///   - warn: for what is odd about rows of `calibration`.
+  /// - Throws: where a table is damaged, or the weights cannot be measured.
+  init(
+    _ recipe: Recipe, _ source: ModelSource, _ folder: RunFolder, resumes: Bool, checkpoint: String?, warn: @escaping (String) -> Void
+  ) throws {
+    guard recipe.model.weights == .dynamic4bit, let base = source.folder else {
+      (kept, notes, table) = (nil, [], [])
+      return
+    }
+    for place in resumes ? [checkpoint, folder.path].compactMap(\.self) : [] {
+      guard let recorded = try FourBitChoice.kept(recordedIn: place) else { continue }
+      let path = Files.join(place, FourBitChoice.fileName)
+      (kept, table) = (recorded, try Files.read(path))
+      notes = ["\(recorded.count) modules stay in 16 bits, as \(path) says"]
+      return
+    }
+    let choice = try DynamicChoice.measured(recipe, source, base, warn)
+    (kept, table) = (choice.kept, choice.file)
+    notes = [choice.summary] + (choice.kept.isEmpty ? [] : ["in 16 bits: " + choice.kept.sorted().joined(separator: ", ")])
+  }
+
+  private static func measured(
+    _ recipe: Recipe, _ source: ModelSource, _ base: String, _ warn: @escaping (String) -> Void
+  ) throws -> FourBitChoice {
+    let options = recipe.model.dynamic4bit
+    let rows = try options.calibration.map { try RowReader(recipe, source, warn: warn).rows($0).map(\.ids) } ?? []
+    return try FourBitChoice(
+      measuring: base, text: source.tokenizer, on: source.device, calibration: rows, budget: options.budget)
+  }
+
+  /// Writes the table into a folder; nothing with other weights.
+  func write(to folder: String) throws {
+    guard kept != nil else { return }
+    try AtomicFile.write(Files.join(folder, FourBitChoice.fileName), bytes: table)
+  }
+}
