@@ -38,7 +38,7 @@ extension ModelExport {
     case .bnb4bit(let weights): return try BitsAndBytesFile.byteCount(network, options(weights))
     case .dynamic4bit(let weights, let budget):
       try FourBitChoice.check(budget: budget)
-      return Int(Double(try BitsAndBytesFile.byteCount(network, options(weights))) * (1 + budget))
+      return Int(min(Double(try BitsAndBytesFile.byteCount(network, options(weights))) * (1 + budget), 1e18))
     case .gguf(let type), .ollama(let type): return try GGUFModelFile.byteCount(network, type, text: tokenizerMetadata(), name: name)
     }
   }

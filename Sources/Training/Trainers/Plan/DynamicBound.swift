@@ -20,7 +20,7 @@ struct DynamicBound {
     let budget = recipe.model.dynamic4bit.budget
     let linears = model.modules.compactMap { $0 as? Linear }.filter { $0 !== model.head }
     // Files describe the codes of a matrix in a little more bytes than memory, which rounds each allocation up.
-    kept = Int(Double(try BitsAndBytesFile.plainByteCount(model)) * budget) + 1024 * linears.count
+    kept = Int(min(Double(try BitsAndBytesFile.plainByteCount(model)) * budget, 1e18)) + 1024 * linears.count
     let copy = linears.map { linear in
       let rank = linear.adapter?.rank ?? 0
       return model.placement.computeType.size * (linear.outputs + rank) * (linear.inputs + rank + 1)
