@@ -100,8 +100,8 @@ extension TrainingTests {
       #expect(peaks[2] > all, "nothing was kept for \(2 * third) bytes more")
     }
 
-    /// Where memory comes first a long sequence has few whole activations at its peak: a block's input, the next one's, the gradient, q, k and v
-    /// (2 here), the gradients of the attention's output, of k and v (1), and that of q over q. Beside them the rotary tables, 1.3.
+    /// Where memory comes first a long sequence has few whole activations at its peak: a block's input, the gradient, q, k and v (2 here), the gradients
+    /// of the attention's output, of k and v (1), and that of q over q. Beside them the rotary tables, 1.3.
     @Test func longSequencesStandInFewActivations() throws {
       let (length, hidden) = (20_000, 256)
       let config = Tiny.llama.replacing("\"hidden_size\":32", with: "\"hidden_size\":\(hidden)")
@@ -111,7 +111,7 @@ extension TrainingTests {
       }
       _ = try trainer.step()
       let activations = Double(gpu.memory.peakParts[.activations] ?? 0) / Double(2 * length * hidden)
-      #expect(activations > 8.2 && activations < 8.5, "\(activations) activations")
+      #expect(activations > 7.2 && activations < 7.5, "\(activations) activations")
     }
 
     /// What has no kernel, or no gradient, is refused by an error when the model is made.

@@ -118,7 +118,9 @@ public final class CausalLM: @unchecked Sendable {
   /// The output of block number `index`, `[tokens, hidden]`, for its input.
   package func block(_ index: Int, _ x: Tensor, _ context: ForwardContext) -> Tensor {
     let block = parts.blocks[index]
-    return context.checkpointing.replays(index) ? checkpointed(x, keeping: context.offload) { block($0, context) } : block(x, context)
+    if !context.checkpointing.replays(index) { return block(x, context) }
+    // Where memory comes first: attention's backward is the peak.
+    return checkpointed(x, keeping: context.offload, fetchingLate: context.tileRows != nil) { block($0, context) }
   }
 
   /// The last block's output after the final norm.

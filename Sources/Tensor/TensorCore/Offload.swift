@@ -5,7 +5,7 @@ import Synchronization
 /// A tensor of a GPU that waits in pinned host memory until backward wants it, copied out behind the computation and fetched ahead of its use.
 ///
 /// Offloaded tensors of one pass form a chain in the order of the forward pass: backward, which asks for them in the opposite order, starts
-/// the copy of the next one when it takes one. Copies run in streams of their own; events order them with the computation.
+/// the copy of the next one (`fetchNext`) while it works on one. Copies run in streams of their own; events order them with the computation.
 final class OffloadedTensor {
   private let host: PinnedMemory
   private let shape: Shape
@@ -61,9 +61,11 @@ final class OffloadedTensor {
     fetched = (tensor, isIn)
   }
 
-  /// The tensor, ready for what is queued from now on; starts fetching the one before it.
+  /// Starts fetching the tensor that backward takes after this one.
+  var fetchNext: () -> Void { { [previous] in previous?.fetch() } }
+
+  /// The tensor, ready for what is queued from now on.
   func take() -> Tensor {
-    defer { previous?.fetch() }
     if let source {
       self.source = nil
       return source

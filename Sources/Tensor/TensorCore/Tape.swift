@@ -51,6 +51,8 @@ public struct BackwardContext {
   public private(set) var saved: [Tensor]
   /// For each input, whether its gradient is wanted.
   public let needs: [Bool]
+  /// Starts the copy of what backward takes next from host memory; nil where this node has waited nowhere else.
+  var fetchNext: (() -> Void)?
 
   init(gradients: [Tensor?], arrived: [Tensor?], saved: consuming [Tensor], needs: [Bool]) {
     self.gradients = gradients
@@ -138,6 +140,9 @@ public final class Tape {
   /// Whether this tape records a replay inside a backward pass: the value of the replay's own output is then wanted by nobody, and an op
   /// may put off computing an output (`Storage(deferredOn:)`).
   public let isReplay: Bool
+
+  /// Called once before the rule of the node that was recorded first.
+  var beforeLastRule: (() -> Void)?
 
   /// An empty tape.
   public init(isReplay: Bool = false) { self.isReplay = isReplay }
@@ -267,6 +272,7 @@ public final class Tape {
 
   private func runNodes() {
     for index in nodes.indices.reversed() {
+      if index == 0 { beforeLastRule?() }
       // Out of the list, so that the rule is the only owner of what the node saved.
       var node: Node?
       swap(&node, &nodes[index])
@@ -288,6 +294,7 @@ public final class Tape {
     var context = BackwardContext(
       gradients: consume gradients, arrived: inputs.map { $0.flatMap(takeArrived) }, saved: node.saved.map(restored),
       needs: inputs.map { $0 != nil })
+    for case .offloaded(let tensor) in node.saved { context.fetchNext = tensor.fetchNext }
     _ = consume node
     var outgoing = rule(&context)
     guard outgoing.count == inputs.count else { fatalError("\(name): \(outgoing.count) gradients for \(inputs.count) inputs") }
@@ -325,6 +332,7 @@ public final class Tape {
     recipes = [:]
     remade = [:]
     lastOffloaded = nil
+    beforeLastRule = nil
   }
 }
 
