@@ -7,14 +7,20 @@ import Testing
 /// The self-checks of a GPU on a driver that has none: what the host does for one is right without one.
 @Suite struct GPUSelfTests {
   @Test func thePlatformsChecksHoldOnAFakeDriver() throws {
+    try withFakeDriver(checkPlatform)
+  }
+
+  private func withFakeDriver(_ body: (_ folder: String, _ environment: [String: String]) throws -> Void) throws {
     if let error = CUDALibrary.nvrtc.status.error { return print("skipped: \(error)") }
     let folder = FileManager.default.temporaryDirectory.appending(path: "swiftlet-\(UUID().uuidString)").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     guard let library = try compile(into: folder) else { return print("skipped: there is no clang to compile the fake driver with") }
-    let environment = [
-      "SWIFTLET_DRIVER": library, "SWIFTLET_CUBLASLT": library, "SWIFTLET_CUDNN": library, "SWIFTLET_CACHE": folder,
-    ]
+    let libraries = ["SWIFTLET_DRIVER", "SWIFTLET_CUBLASLT", "SWIFTLET_CUDNN"].map { ($0, library) }
+    try body(folder, Dictionary(uniqueKeysWithValues: libraries + [("SWIFTLET_CACHE", folder)]))
+  }
+
+  private func checkPlatform(_ folder: String, _ environment: [String: String]) throws {
     // The driver knows the kernels of the platform's checks only.
     let arguments = ["doctor", "--selftest", "--device", "cuda", "--only", "platform", "--json"]
     let result = try Command.run(arguments, environment: environment)
@@ -27,6 +33,53 @@ import Testing
     #expect(checks.contains { $0.name == "cudnn: a graph" })
     for check in checks { #expect(check.passed, "\(check.name)") }
     #expect(try !FileManager.default.contentsOfDirectory(atPath: folder + "/kernels").isEmpty)
+  }
+
+  /// The memory plan runs on a simulated GPU; here the same steps run on a driver, whose results mean nothing.
+  @Test func runsTakeWhatWasPlannedToTheByte() throws {
+    try withFakeDriver { folder, environment in
+      var environment = environment
+      environment["FAKE_IDLE"] = "1"
+      let lean = ["--lean"]
+      let modes = [
+        [], ["--checkpoint", "everyBlock"], ["--checkpoint", "everyBlock", "--offload", "host"], lean, ["--weights", "bfloat16"],
+        ["--length", "2048", "--batch", "1"] + lean, ["--length", "8192", "--batch", "1", "--attention", "cudnn"],
+      ]
+      for mode in modes {
+        let fixed = [
+          "bench", "--device", "cuda", "--train", Fixtures.projectRoot.path + "/Nestling/model/config.json", "--steps", "2", "--json",
+        ]
+        let usual = mode.contains("--length") ? [] : ["--length", "256", "--batch", "4"]
+        let weights = mode.contains("--weights") ? [] : ["--weights", "nf4"]
+        let result = try Command.run(
+          fixed + usual + weights + mode + ["--rank", "8", "--optimizer", "adamW8bit"], environment: environment)
+        let row = try JSON(parsing: result.output)
+        let taken = row["peak_bytes"]?.int
+        #expect(taken != nil && taken == row["planned_peak_bytes"]?.int, "\(mode): \(result.output) \(result.error)")
+      }
+      try checkRun(in: folder, environment)
+    }
+  }
+
+  /// Rows of all lengths: the steps that need most are found among them.
+  private func checkRun(in folder: String, _ environment: [String: String]) throws {
+    let recipe = """
+      model: {source: \(Fixtures.projectRoot.path)/Nestling/model, weights: nf4, contextLength: 256}
+      adapter: {lora: {rank: 16, alpha: 32}}
+      data: {path: \(Fixtures.projectRoot.path)/Nestling/task/train.jsonl, layout: alpaca}
+      plan: {steps: 12, batchSize: 4}
+      saving: {every: 0}
+      output: \(folder)/run
+      """
+    try recipe.write(toFile: folder + "/recipe.yaml", atomically: true, encoding: .utf8)
+    let plan = try Command.run(["plan", folder + "/recipe.yaml", "--device", "cuda", "--json"], environment: environment)
+    let run = try Command.run(["train", folder + "/recipe.yaml", "--device", "cuda", "--quiet"], environment: environment)
+    let lines = try String(contentsOfFile: folder + "/run/metrics.jsonl", encoding: .utf8).split(separator: "\n")
+    let peaks = try lines.compactMap { try JSON(parsing: String($0))["peak_memory_bytes"]?.int }
+    let planned = try JSON(parsing: plan.output)["peak_bytes"]?.int ?? 0
+    let taken = peaks.max() ?? .max
+    // Which step needs most is a guess where rows have all lengths, and tiles of earlier steps stay.
+    #expect(abs(Double(taken) / Double(planned) - 1) < 0.01, "\(planned) planned, \(taken) taken \(run.error)")
   }
 
   private func compile(into folder: String) throws -> String? {

@@ -34,6 +34,7 @@ extension GPUCheck {
   static var blocks: [GPUCheck] {
     BlockCodec.formats.map { type in
       GPUCheck("blocks of type \(type)") { device in
+        defer { forgetDequantizedSlots(on: .cuda(device.ordinal)) }
         let numbers = BlockCodec.numbers(type) ?? 0
         // One block, rows that begin anywhere, more than a tile, parts of tiles at both ends.
         let shapes: [Shape] = [[1, numbers], [33, numbers], [5, 3 * numbers], [3, 8192 + numbers], [300, 1024], [64, 14_336]]

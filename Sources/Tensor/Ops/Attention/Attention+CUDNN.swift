@@ -75,11 +75,13 @@ struct DNNAttention {
     let ready = gpu.isSimulated ? nil : self.ready
     let scratch = Storage(byteCount: max(usual, ready?.plan.workspace ?? 0), part: .workspace, on: key.device)
     gpu.fill(sums.address, byte: 0, bytes: sums.byteCount)
+    // Asked for on a simulated GPU, too: what was put off is computed, and its memory counted, when someone wants the address.
+    let inputs = [saved.q, saved.k, saved.v].map(\.address)
     if let ready {
       let graph = ready.graph
       ready.plan.run(
         [
-          (graph.q, saved.q.address), (graph.k, saved.k.address), (graph.v, saved.v.address), (graph.output, saved.output.addressOrNull),
+          (graph.q, inputs[0]), (graph.k, inputs[1]), (graph.v, inputs[2]), (graph.output, saved.output.addressOrNull),
           (graph.gradient, saved.gradient.address), (graph.logSums, saved.logSums.address), (graph.pulls, pulls.address),
           (graph.sums, sums.address), (graph.dq, gradients[0].address), (graph.dk, gradients[1].address), (graph.dv, gradients[2].address),
         ], numbers: [(graph.scale, scale), (graph.one, 1), (graph.nothing, -.infinity)], scratch: scratch.address,

@@ -16,10 +16,12 @@ extension CUDAAttention {
 
   /// How the copy engine reads `count` heads' rows: boxes of 64 features, one head, `rows` rows; what lies beyond a head reads as zero.
   private func map(_ x: Tensor, heads: Int, rows: Int) throws(CUDAError) -> TensorMap {
-    gpu.isSimulated
+    // Asked for on a simulated GPU, too: what was put off is computed, and its memory counted, when someone wants the address.
+    let address = x.address
+    return gpu.isSimulated
       ? .none
       : try TensorMap(
-        x.address, dtype == .bfloat16 ? .bfloat16 : .float16, sizes: [width, heads, x.shape.rows], strides: [width * 2, heads * width * 2],
+        address, dtype == .bfloat16 ? .bfloat16 : .float16, sizes: [width, heads, x.shape.rows], strides: [width * 2, heads * width * 2],
         box: [64, 1, rows], swizzle: .bytes128)
   }
 

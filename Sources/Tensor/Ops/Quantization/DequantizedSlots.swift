@@ -42,6 +42,8 @@ final class DequantizedSlots {
     }
   }
 
+  static func forget(_ device: Device) { known.withLock { $0[device] = nil } }
+
   /// Lets `write` fill memory of `byteCount` in the side stream, and `body` queue what reads it.
   func use(_ byteCount: Int, write: (Storage) -> Void, _ body: (Storage) -> Void) {
     let gpu = device.gpu
@@ -66,6 +68,9 @@ final class DequantizedSlots {
     if gpu.hasFailed { slots[index].storage = nil }
   }
 }
+
+/// Gives back the memory of a GPU's slots; the next weight takes it anew.
+package func forgetDequantizedSlots(on device: Device) { DequantizedSlots.forget(device) }
 
 extension LinearWeight {
   /// Lets `body` queue products with the weight as numbers: `write` puts it where it likes in memory of `elements` numbers. A quantised

@@ -32,7 +32,9 @@ struct GradientWindow {
 
   /// Rows go through the model in groups of at most `tokensAtOnce` tokens, at least one row each. Groups depend on the sequence of rows alone,
   /// not on how a recipe cuts them into batches: 8 × 1, 4 × 2 and 1 × 8 compute the same sums in the same order.
-  func groups(_ rows: [TokenRow]) -> [[TokenRow]] {
+  func groups(_ rows: [TokenRow]) -> [[TokenRow]] { Self.groups(rows, tokensAtOnce) }
+
+  static func groups(_ rows: [TokenRow], _ tokensAtOnce: Int) -> [[TokenRow]] {
     var groups: [[TokenRow]] = []
     var tokens = 0
     for row in rows {

@@ -131,17 +131,22 @@ extension MemoryPlan {
     }
   }
 
-  /// The steps' rows that need most, at most three: by tokens of their largest group, of which attention and logits grow.
+  /// The steps' rows that need most, at most six: three by tokens of their largest group, trained ones counted twice, because activations grow
+  /// with all and logits with those, and three by that of their largest group but the first, beside which gradients lie already.
   static func largestWindows(_ recipe: Recipe, _ rows: [TokenRow]) -> [[TokenRow]] {
     let plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     let order = RowOrder(plan)
-    let candidates = (0..<min(plan.totalSteps, 20_000)).map { order.rows(step: $0) }
-    let longest = candidates.sorted { a, b in tokens(a, rows) > tokens(b, rows) }
+    let longest = rows.reduce(1) { max($0, $1.ids.count) }
+    let atOnce = recipe.memory.tokensAtOnce(longest: longest, batchSize: recipe.plan.batchSize, isGPU: true)
     // A window has as many rows as the plan says, or the steps of the simulation would not begin where windows do.
-    return longest.lazy.filter { $0.count == min(plan.window, rows.count) }.prefix(3).map { $0.map { rows[$0] } }
+    let windows = (0..<min(plan.totalSteps, 20_000)).map { order.rows(step: $0) }.filter { $0.count == min(plan.window, rows.count) }
+    let groups = windows.map { window in
+      GradientWindow.groups(window.map { rows[$0] }, atOnce).map { $0.reduce(0) { $0 + $1.ids.count + $1.trainedTokens } }
+    }
+    func largest(_ size: (Int) -> Int) -> [Int] { Array(windows.indices.sorted { (size($1), $0) < (size($0), $1) }.prefix(3)) }
+    let chosen = largest { groups[$0].max() ?? 0 } + largest { groups[$0].dropFirst().max() ?? 0 }
+    return chosen.enumerated().filter { !chosen[..<$0.offset].contains($0.element) }.map { windows[$0.element].map { rows[$0] } }
   }
-
-  private static func tokens(_ window: [Int], _ rows: [TokenRow]) -> Int { window.reduce(0) { $0 + rows[$1].ids.count } }
 
   private static func savings(_ recipe: Recipe) -> [(String, Recipe)] {
     var options: [(String, Recipe)] = []
