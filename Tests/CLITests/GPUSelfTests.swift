@@ -30,7 +30,6 @@ import Testing
     let checks = rows.compactMap { row in row["check"]?.string.map { (name: $0, passed: row["passed"]?.bool == true) } }
       .filter { !$0.name.hasPrefix("events:") && !$0.name.hasPrefix("costs:") }
     #expect(checks.count > 100, "\(result.error)")
-    #expect(checks.contains { $0.name == "cudnn: a graph" })
     for check in checks { #expect(check.passed, "\(check.name)") }
     #expect(try !FileManager.default.contentsOfDirectory(atPath: folder + "/kernels").isEmpty)
   }

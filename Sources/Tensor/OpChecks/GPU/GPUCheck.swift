@@ -28,7 +28,7 @@ struct GPUCheck: Sendable {
 
   /// Memory, copies, launches, graphs, products, times.
   static var platform: [GPUCheck] {
-    [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps, .dnn, .profiles] + products + [.eventTimes]
+    [.memory, .copies, .arguments, .errors, .graphs, .tensorMaps, .profiles] + products + [.eventTimes]
   }
 
   /// What the rooms compute on the GPU against what they compute on the processor.

@@ -116,33 +116,4 @@ extension GPUCheck {
       return CheckResult(name: "tensor maps: box at \(x), \(y)", error: differences(box.elements, wanted), tolerance: 0)
     }
   }
-
-  /// A graph of cuDNN's, where that is installed: a product of small integers, halved.
-  static let dnn = GPUCheck("cudnn") { device in
-    // Optional: what it would compute, our own kernels do.
-    if device.dnn.error != nil { return [] }
-    let (m, k, n) = (128, 64, 128)
-    var graph = DNNGraph(device.dnn)
-    func tensor(_ rows: Int, _ columns: Int, _ type: DNNType, _ place: DNNGraph.Place = .memory) throws(CUDAError) -> DNNTensor {
-      let size = rows * columns
-      return try graph.tensor([1, 1, rows, columns], strides: [size, size, columns, 1], type, place)
-    }
-    let (a, b, product) = (try tensor(m, k, .bfloat16), try tensor(k, n, .bfloat16), try tensor(m, n, .float32, .inside))
-    let (factor, y) = (try graph.number(), try tensor(m, n, .float32))
-    try graph.product(a, b, into: product)
-    try graph.pointwise(.multiply, product, factor, into: y)
-    let plan = try graph.plan()
-    let (left, right) = ((0..<m * k).map { Float($0 * 7 % 13 - 6) }, (0..<k * n).map { Float($0 * 5 % 11 - 5) })
-    let bits = { (numbers: [Float]) in GPUArray<UInt16>(numbers.map { UInt16($0.bitPattern >> 16) }, on: device) }
-    let (here, there, result) = (bits(left), bits(right), GPUArray<Float>(m * n, on: device))
-    let scratch = GPUArray<UInt8>(max(1, plan.workspace), on: device)
-    plan.run(
-      [(a, here.pointer), (b, there.pointer), (y, result.pointer)], numbers: [(factor, 0.5)], scratch: scratch.pointer,
-      named: "half a product")
-    defer { withExtendedLifetime((here, there, scratch)) {} }
-    let wanted = (0..<m * n).map { place in
-      (0..<k).reduce(Float(0)) { $0 + left[place / n * k + $1] * right[$1 * n + place % n] } / 2
-    }
-    return [CheckResult(name: "cudnn: a graph", error: differences(result.elements, wanted), tolerance: 0)]
-  }
 }
