@@ -99,7 +99,7 @@ public final class CheckpointReader {
 
   /// The formats of all vectors.
   public var vectorTypes: [String: DType] {
-    let vectors = names.filter { tensors.shape($0)?.count == 1 }
+    let vectors = names.filter { tensors.shape($0)?.count == 1 && tensors.format($0)?.isFloat == true }
     return Dictionary(vectors.compactMap { name in tensors.format(name).map { (name, $0) } }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -135,6 +135,9 @@ public final class CheckpointReader {
       // The parts of a quantised matrix are checked when it is read.
       if companions.isEmpty, shape != parameter.shape.dimensions {
         problems.mismatched.append("\(parameter.name) (wanted \(parameter.shape), found \(shape))")
+      } else if companions.isEmpty, tensors.codedFormat(parameter.name) == nil, let format = tensors.format(parameter.name), !format.isFloat
+      {
+        problems.mismatched.append("\(parameter.name) (wanted float32, bfloat16 or float16, found \(format))")
       }
     }
     problems.unexpected = tensors.names.filter { !known.contains($0) && !isHarmless($0, model) }

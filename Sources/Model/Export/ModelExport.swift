@@ -79,6 +79,10 @@ public struct ModelExport {
     try AtomicFolder.write(folder, mayReplace: Format.adapter.mayReplace) { temporary in
       try AdapterFile.save(network, to: temporary, baseModel: baseName)
       try CompanionFiles.copy(from: text, to: temporary)
+      // The adapter was trained on this choice; measured anew it might be another.
+      if let kept = network.placement.keptModules {
+        try AtomicFile.write(Files.join(temporary, FourBitChoice.fileName), bytes: FourBitChoice.table(of: kept))
+      }
       let loaded = try loadedBase(adapter: temporary)
       return ExportReport(
         .adapter, path: folder, tensors: network.adapterFileParameters.count, changed: network.adapterFileParameters.count,

@@ -37,8 +37,12 @@ extension FourBitChoice {
         throw CheckpointError("calibration", "token ids from 0 to \(size - 1) are wanted, found \(bad): use this model's own tokenizer")
       }
       rows = CalibrationText.beginnings(rows)
-      return try FourBitChoice(
+      let choice = try FourBitChoice(
         network, ModelFile.Options(source: folder), measuringOn: rows.isEmpty ? [CalibrationText.spread(size)] : rows, budget: budget)
+      guard choice.isFinite else {
+        throw CheckpointError(folder, "the model's answers are not finite, so nothing can be measured: a weight or a norm is damaged")
+      }
+      return choice
     }
   }
 
@@ -54,6 +58,12 @@ extension FourBitChoice {
     gpu.trim()
     gpu.memory.resetPeak()
     return result
+  }
+
+  /// The least that a table says: what `kept(recordedIn:)` reads.
+  package static func table(of kept: Set<String>) -> [UInt8] {
+    let rows = kept.sorted().map { JSON.object(JSONObject([("module", .string($0)), ("kept", .bool(true))])) }
+    return Array((JSON.object(JSONObject([("modules", .array(rows))])).serialized(indent: 2) + "\n").utf8)
   }
 
   /// The paths that the table in a folder keeps in 16 bits; nil where there is no table.
@@ -99,7 +109,11 @@ extension CheckpointReader {
   /// - Throws: where there is nothing to choose: matrices in few bits have lost already what a choice would save.
   func checkExact(_ shapes: CausalLM) throws {
     let isCoded = { (weight: Parameter) in self.tensors.isQuantized(weight.name) || self.tensors.codedFormat(weight.name) != nil }
-    guard let coded = Self.coded(shapes).first(where: isCoded) else { return }
+    guard let coded = Self.coded(shapes).first(where: isCoded) else {
+      guard let other = Self.coded(shapes).first(where: { tensors.format($0.name)?.isFloat != true }) else { return }
+      throw CheckpointError(
+        folder, "dynamic4bit chooses among weights in float32, bfloat16 and float16, and \(other.name) is stored otherwise")
+    }
     throw CheckpointError(
       folder,
       """

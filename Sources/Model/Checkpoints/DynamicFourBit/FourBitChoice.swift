@@ -39,6 +39,8 @@ public struct FourBitChoice: Hashable, Sendable {
   /// On the tokens of an export's comparison, with all of `rows` in NF4 as bitsandbytes codes it.
   public internal(set) var plainComparison = LogitComparison()
 
+  /// Whether all that was measured are numbers.
+  var isFinite: Bool { plainDivergence.isFinite && divergence.isFinite && rows.allSatisfy(\.divergence.isFinite) }
   /// Bytes that what is kept adds.
   public var spentBytes: Int { rows.reduce(0) { $0 + ($1.isKept ? $1.extraBytes : 0) } }
   /// Paths of what stays in 16 bits.

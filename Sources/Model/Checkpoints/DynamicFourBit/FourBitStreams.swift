@@ -7,7 +7,8 @@ import SwiftletTensorCore
 ///
 /// It streams block by block: the hidden states of every choice pass a block before the next block's weights are made. So a block's weights are
 /// read and coded once for each pack of tokens. Cost: half a forward pass a unit and token where each choice is one unit. Memory: one block twice,
-/// and bytes of a number · tokens of a pack · width for each choice, an eighth of the device's memory at most.
+/// and bytes of a number · tokens of a pack · width for each choice, an eighth of the device's memory at most,
+/// and as much again while answers are compared.
 struct FourBitStreams {
   let network: CausalLM
   let units: [FourBitUnit]

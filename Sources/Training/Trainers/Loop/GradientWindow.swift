@@ -32,18 +32,21 @@ struct GradientWindow {
 
   /// Rows go through the model in groups of at most `tokensAtOnce` tokens, at least one row each. Groups depend on the sequence of rows alone,
   /// not on how a recipe cuts them into batches: 8 × 1, 4 × 2 and 1 × 8 compute the same sums in the same order.
-  func groups(_ rows: [TokenRow]) -> [[TokenRow]] { Self.groups(rows, tokensAtOnce) }
+  func groups(_ rows: [TokenRow]) -> [[TokenRow]] {
+    Self.groups(lengths: rows.map(\.ids.count), tokensAtOnce).map { Array(rows[$0]) }
+  }
 
-  static func groups(_ rows: [TokenRow], _ tokensAtOnce: Int) -> [[TokenRow]] {
-    var groups: [[TokenRow]] = []
+  /// The same for rows of these lengths.
+  static func groups(lengths: [Int], _ tokensAtOnce: Int) -> [Range<Int>] {
+    var groups: [Range<Int>] = []
     var tokens = 0
-    for row in rows {
-      if groups.isEmpty || tokens + row.ids.count > tokensAtOnce {
-        groups.append([])
+    for (index, length) in lengths.enumerated() {
+      if groups.isEmpty || tokens + length > tokensAtOnce {
+        groups.append(index..<index)
         tokens = 0
       }
-      groups[groups.count - 1].append(row)
-      tokens += row.ids.count
+      groups[groups.count - 1] = groups[groups.count - 1].lowerBound..<index + 1
+      tokens += length
     }
     return groups
   }

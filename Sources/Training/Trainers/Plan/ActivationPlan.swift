@@ -28,8 +28,12 @@ struct ActivationPlan {
     let experts = Experts(model)
     var inputs = Set<String>()
     var (head, embedding) = (0, 0)
+    // Gate and up of stacked experts share a matrix.
+    var counted = Set<ObjectIdentifier>()
     for module in model.modules {
-      let trained = (module.parameters + (module.adapter?.parameters ?? [])).filter(\.isTrainable)
+      let trained = (module.parameters + (module.adapter?.parameters ?? [])).filter {
+        $0.isTrainable && counted.insert(ObjectIdentifier($0)).inserted
+      }
       let gradients = trained.reduce(0) { $0 + 4 * $1.shape.count }
       guard let index = ActivationPlan.blockIndex(module.path), index < blocks.count else {
         if module === model.embedding { embedding += gradients } else { head += gradients }

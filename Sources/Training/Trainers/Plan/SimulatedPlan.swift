@@ -120,7 +120,12 @@ extension MemoryPlan {
   ) throws {
     let recipe = try recipe.settled(on: gpu, stored: stored, rows: rows, make: make)
     let windows = MemoryPlan.largestWindows(recipe, rows)
-    let tokens = windows.first?.reduce(0) { $0 + $1.ids.count } ?? 0
+    let tokens =
+      windows.first.map { window in
+        let lengths = window.map(\.ids.count)
+        return GradientWindow.groups(lengths: lengths, MemoryPlan.tokensAtOnce(recipe, rows)).map { $0.reduce(0) { $0 + lengths[$1] } }
+          .max() ?? 0
+      } ?? 0
     let simulated = try SimulatedPlan(gpu, recipe, stored: stored, windows: windows, make: make)
     self.init(simulated, available: gpu.bytes, tokens: tokens)
     notes = simulated.notes
@@ -136,16 +141,22 @@ extension MemoryPlan {
   static func largestWindows(_ recipe: Recipe, _ rows: [TokenRow]) -> [[TokenRow]] {
     let plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     let order = RowOrder(plan)
-    let longest = rows.reduce(1) { max($0, $1.ids.count) }
-    let atOnce = recipe.memory.tokensAtOnce(longest: longest, batchSize: recipe.plan.batchSize, isGPU: true)
+    let lengths = rows.map(\.ids.count)
+    let needs = rows.map { $0.ids.count + $0.trainedTokens }
+    let atOnce = tokensAtOnce(recipe, rows)
     // A window has as many rows as the plan says, or the steps of the simulation would not begin where windows do.
     let windows = (0..<min(plan.totalSteps, 20_000)).map { order.rows(step: $0) }.filter { $0.count == min(plan.window, rows.count) }
-    let groups = windows.map { window in
-      GradientWindow.groups(window.map { rows[$0] }, atOnce).map { $0.reduce(0) { $0 + $1.ids.count + $1.trainedTokens } }
+    let largest = windows.map { window -> (any: Int, later: Int) in
+      let groups = GradientWindow.groups(lengths: window.map { lengths[$0] }, atOnce).map { $0.reduce(0) { $0 + needs[window[$1]] } }
+      return (groups.max() ?? 0, groups.dropFirst().max() ?? 0)
     }
-    func largest(_ size: (Int) -> Int) -> [Int] { Array(windows.indices.sorted { (size($1), $0) < (size($0), $1) }.prefix(3)) }
-    let chosen = largest { groups[$0].max() ?? 0 } + largest { groups[$0].dropFirst().max() ?? 0 }
+    func first(by size: (Int) -> Int) -> [Int] { Array(windows.indices.sorted { (size($1), $0) < (size($0), $1) }.prefix(3)) }
+    let chosen = first { largest[$0].any } + first { largest[$0].later }
     return chosen.enumerated().filter { !chosen[..<$0.offset].contains($0.element) }.map { windows[$0.element].map { rows[$0] } }
+  }
+
+  private static func tokensAtOnce(_ recipe: Recipe, _ rows: [TokenRow]) -> Int {
+    recipe.memory.tokensAtOnce(longest: rows.reduce(1) { max($0, $1.ids.count) }, batchSize: recipe.plan.batchSize, isGPU: true)
   }
 
   private static func savings(_ recipe: Recipe) -> [(String, Recipe)] {

@@ -157,6 +157,11 @@ extension PlanOptions: RecipeSection {
     where value < 1 || value > 1 << 40 {
       problems.add(node, join(path, name), "wants at least 1, found \(value)")
     }
+    let (window, overflow) = batchSize.multipliedReportingOverflow(by: accumulation)
+    if overflow || window > 1 << 24 {
+      problems.add(
+        node, join(path, "batchSize"), "times accumulation wants at most \(1 << 24) rows a step, found \(batchSize) × \(accumulation)")
+    }
     if let epochs, epochs <= 0 || epochs > 1e9 { problems.add(node, join(path, "epochs"), "wants more than 0, found \(epochs)") }
     if seed < 0 { problems.add(node, join(path, "seed"), "wants 0 or more, found \(seed)") }
     if maxGradNorm < 0 { problems.add(node, join(path, "maxGradNorm"), "wants 0 (no limit) or more, found \(maxGradNorm)") }

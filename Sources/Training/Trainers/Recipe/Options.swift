@@ -95,7 +95,7 @@ public enum MethodOption: Hashable, Sendable {
 public enum AttentionOption: String, Hashable, Sendable, CaseIterable {
   /// Our own kernels: the same bits every time.
   case own
-  /// cuDNN where it is faster: causal sequences of one length, 4096 tokens or more. Two runs have not the same bits.
+  /// cuDNN where it is faster: causal sequences of one length, 8192 tokens or more. Two runs have not the same bits.
   case cudnn
 }
 

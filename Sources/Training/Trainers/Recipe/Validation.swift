@@ -13,7 +13,9 @@ extension Recipe {
     if data.path == nil { problem("data.path", "wants a file or folder with rows") }
     if output == nil { problem("output", "wants a folder for the run, such as runs/first") }
     if plan.epochs == nil && plan.steps == nil { problem("plan", "wants epochs or steps") }
-    if memory.tileRows < 0 { problem("memory.tileRows", "wants at least 1, or 0 for all, found \(memory.tileRows)") }
+    if !(0...1 << 30).contains(memory.tileRows) {
+      problem("memory.tileRows", "wants 1 to \(1 << 30), or 0 for all, found \(memory.tileRows)")
+    }
     if !(memory.budget >= 0 && memory.budget < 1e6) {
       problem("memory.budget", "wants gigabytes, or 0 for what the GPU has free, found \(memory.budget)")
     }

@@ -24,7 +24,9 @@ struct DynamicChoice {
       (kept, notes, table) = (nil, [], [])
       return
     }
-    for place in resumes ? [checkpoint, folder.path].compactMap(\.self) : [] {
+    // An adapter that is trained on has its choice beside it.
+    let places = resumes ? [checkpoint, folder.path] : [recipe.adapter?.start]
+    for place in places.compactMap(\.self) {
       guard let recorded = try FourBitChoice.kept(recordedIn: place) else { continue }
       let path = Files.join(place, FourBitChoice.fileName)
       (kept, table) = (recorded, try Files.read(path))
