@@ -115,4 +115,46 @@ import Testing
       _ = try? FourBitChoice(measuring: target + "/m")
     }
   }
+
+  /// Formats that no weight has, by changing one word of the header, and a norm that is no number.
+  @Test func whatIsNoWeightIsRefused() throws {
+    try Fixtures.withTemporaryFolder { target in
+      func changed(_ name: String, _ change: (_ header: inout String, _ data: inout [UInt8]) -> Void) throws -> String {
+        let folder = target + "/" + name
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for file in try FileManager.default.contentsOfDirectory(atPath: Self.nestling) where !file.hasSuffix(".safetensors") {
+          try FileManager.default.copyItem(atPath: Self.nestling + "/" + file, toPath: folder + "/" + file)
+        }
+        let bytes = try Array(Data(contentsOf: URL(filePath: Self.nestling + "/model.safetensors")))
+        let length = (0..<8).reduce(0) { $0 | Int(bytes[$1]) << (8 * $1) }
+        var header = String(decoding: bytes[8..<8 + length], as: UTF8.self)
+        var data = Array(bytes[(8 + length)...])
+        change(&header, &data)
+        #expect(header.utf8.count == length)
+        try Data(bytes[..<8] + Array(header.utf8) + data).write(to: URL(filePath: folder + "/model.safetensors"))
+        return folder
+      }
+      // As wide, but integers.
+      for weight in ["model.layers.1.mlp.up_proj.weight", "model.norm.weight"] {
+        let folder = try changed(weight) { header, _ in
+          guard let place = header.range(of: "\"\(weight)\""),
+            let word = header.range(of: "\"BF16\"", range: place.upperBound..<header.endIndex)
+          else { return }
+          header.replaceSubrange(word, with: "\"I16\" ")
+        }
+        for weights in [WeightPrecision.stored, .nf4, .dynamic4bit] {
+          #expect(throws: (any Error).self, "\(weight) \(weights)") { try ModelLoader.load(folder, as: weights) }
+        }
+      }
+      let damaged = try changed("nan") { header, data in
+        guard let place = header.range(of: "\"model.norm.weight\""),
+          let offsets = header.range(of: "\"data_offsets\":[", range: place.upperBound..<header.endIndex)
+        else { return }
+        let start = Int(header[offsets.upperBound...].prefix { $0.isNumber }) ?? 0
+        (data[start], data[start + 1]) = (0xc0, 0x7f)
+      }
+      let error = #expect(throws: (any Error).self) { try ModelLoader.load(damaged, as: .dynamic4bit) }
+      #expect(error.map { "\($0)".contains("not finite") } == true)
+    }
+  }
 }

@@ -69,6 +69,8 @@ public final class CheckpointReader {
     let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil)
     let model = try ModelRegistry.make(config: config, source: .provider(provider), placement: placement)
     if let error = provider.error { throw error }
+    // Slots of before may be free already while codes are still on their way; new ones are taken behind them.
+    if device.isCUDA { forgetDequantizedSlots(on: device) }
     return model
   }
 

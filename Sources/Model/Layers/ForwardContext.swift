@@ -109,7 +109,7 @@ public final class ForwardContext {
   /// many as in the middle of an MLP, which is some four times as wide: weights are dequantised as often as there are tiles.
   func inTiles(_ x: Tensor, _ body: @escaping (Tensor) -> [Tensor]) -> [Tensor] {
     guard let tileRows, x.trace?.tape.isReplay ?? true else { return body(x) }
-    return tiled(x, rows: 4 * tileRows) { first, part in
+    return tiled(x, rows: 4 * min(tileRows, 1 << 30)) { first, part in
       self.firstRow = first
       defer { self.firstRow = 0 }
       return body(part)

@@ -156,7 +156,10 @@ public final class Parameter: GradientSink, @unchecked Sendable {
   /// Moves the value to `device`; passes there compute in `computeType`. A frozen float32 or 16-bit matrix is rounded to that format.
   public func move(to device: Device, computing computeType: DType) {
     self.device = device
-    if let quantized { self.quantized = quantized.moved(to: device) }
+    if let quantized {
+      self.quantized = quantized.moved(to: device)
+      if device.isCUDA { quantized.tensors.forEach { $0.storage.releasePages() } }
+    }
     guard let stored else { return }
     self.computeType = computeType
     rounded = nil

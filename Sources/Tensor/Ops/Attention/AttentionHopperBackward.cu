@@ -396,7 +396,7 @@ extern "C" __global__ void __launch_bounds__(128) attention_prepare(
   if (blockIdx.x == 0 && threadIdx.x == 0) counters[int64(heads) * gridDim.x * 2 + head] = 0;
 }
 
-// dq [tokens, heads·D] = scale · the float32 sums, rounded; grid (tiles, heads of the launch).
+// dq [tokens, heads·D] = scale · the float32 sums, rounded; it may lie over q, which nobody reads any more; grid (tiles, heads of the launch).
 extern "C" __global__ void __launch_bounds__(128) attention_finish(
     T *dq, const float *sums, const QueryTile *tiles, int dq_stride, int first_head, float scale) {
   __shared__ T memory[64][D + 8];

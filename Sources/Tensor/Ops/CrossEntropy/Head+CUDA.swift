@@ -44,6 +44,7 @@ struct GPUHead {
   func forward(_ x: Tensor, dropout: Dropout?, into y: Tensor) -> Tensor? {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let bias = operands.bias?.cast(to: y.dtype, part: .workspace)
+    defer { keepAlive(bias) }
     var h: Tensor?
     if let lora = operands.lora {
       precondition(lora.magnitude == nil, "DoRA on the language-model head is not there on a GPU: leave lm_head out, or use LoRA")

@@ -62,6 +62,7 @@ struct GPUProjection {
     let (rows, blas) = (x.shape.rows, x.gpu.blas)
     let y = Tensor(uninitialized: x.shape.withColumns(outputs), x.dtype, on: x.device)
     let sameBias = self.bias?.cast(to: x.dtype, part: .workspace)
+    defer { keepAlive(sameBias) }
     let bias = sameBias.map { ($0.address, $0.dtype.blas) }
     guard let lora else {
       weight.withDense(x.dtype, on: x.device) { weight in

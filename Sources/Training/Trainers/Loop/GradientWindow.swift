@@ -61,6 +61,8 @@ struct GradientWindow {
     result.tokens = rows.reduce(0) { $0 + $1.ids.count }
     if trained == 0 { return result }
     for (index, group) in groups(rows).enumerated() where result.isFinite {
+      // A tape that is never read backwards would hold what it saved.
+      if group.allSatisfy({ $0.trainedTokens == 0 }) { continue }
       let tape = Tape()
       let context = ForwardContext(
         lengths: group.flatMap(\.lengths), tape: tape, checkpointing: checkpointing, dropoutRandom: random.split(UInt64(index)))

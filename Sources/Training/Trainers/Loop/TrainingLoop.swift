@@ -63,7 +63,10 @@ final class TrainingLoop {
     plan = StepPlan(rows: rows.count, plan: recipe.plan, shuffle: recipe.data.shuffle)
     order = RowOrder(plan)
     // Who saves memory by tiles has none for buffers either.
-    if model.placement.device.isCUDA { model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2 }
+    if model.placement.device.isCUDA {
+      forgetDequantizedSlots(on: model.placement.device)
+      model.placement.device.gpu.dequantizationSlots = recipe.memory.tileRows > 0 ? 0 : 2
+    }
     let longest = (rows + heldOut).reduce(1) { max($0, $1.ids.count) }
     longestRow = longest
     lossScaling = model.placement.computeType == .float16 ? LossScaling() : nil
