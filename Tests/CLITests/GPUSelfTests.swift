@@ -46,7 +46,7 @@ import Testing
       ]
       for mode in modes {
         let fixed = [
-          "bench", "--device", "cuda", "--train", Fixtures.projectRoot.path + "/Nestling/model/config.json", "--steps", "2", "--json",
+          "bench", "--device", "cuda", "--train", try wideConfig(in: folder), "--steps", "2", "--json",
         ]
         let usual = mode.contains("--length") ? [] : ["--length", "256", "--batch", "4"]
         let weights = mode.contains("--weights") ? [] : ["--weights", "nf4"]
@@ -79,6 +79,28 @@ import Testing
     let taken = peaks.max() ?? .max
     // Which step needs most is a guess where rows have all lengths, and tiles of earlier steps stay.
     #expect(abs(Double(taken) / Double(planned) - 1) < 0.01, "\(planned) planned, \(taken) taken \(run.error)")
+  }
+
+  /// What a recipe asks for by name and cannot have is an error.
+  @Test func attentionThatCuDNNRefusesEndsTheRun() throws {
+    try withFakeDriver { folder, environment in
+      let more = ["FAKE_IDLE": "1", "FAKE_REFUSAL": "1"]
+      let arguments = [
+        "bench", "--device", "cuda", "--train", try wideConfig(in: folder), "--attention", "cudnn",
+      ]
+      let result = try Command.run(
+        arguments + ["--length", "8192", "--batch", "1", "--steps", "1", "--warm-up", "0"], environment: environment.merging(more) { $1 })
+      #expect(result.code == 1 && result.error.contains("cuDNN") && result.error.contains("attention: cudnn"), "\(result.error)")
+    }
+  }
+
+  /// Nestling's config with heads of 64 features, which cuDNN knows.
+  private func wideConfig(in folder: String) throws -> String {
+    let narrow = try String(contentsOfFile: Fixtures.projectRoot.path + "/Nestling/model/config.json", encoding: .utf8)
+    let wide = narrow.replacingOccurrences(of: "\"head_dim\": 32", with: "\"head_dim\": 64")
+    #expect(wide != narrow)
+    try wide.write(toFile: folder + "/config.json", atomically: true, encoding: .utf8)
+    return folder + "/config.json"
   }
 
   private func compile(into folder: String) throws -> String? {

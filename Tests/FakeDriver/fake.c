@@ -8,8 +8,9 @@
 typedef uint64_t word;
 enum { success = 0, invalid = 1, full = 2, not_found = 500, while_capturing = 900 };
 
-static int idle;
-__attribute__((constructor)) static void begin(void) { idle = getenv("FAKE_IDLE") != NULL; }
+// With FAKE_REFUSAL its cuDNN knows no graph.
+static int idle, refuses;
+__attribute__((constructor)) static void begin(void) { idle = getenv("FAKE_IDLE") != NULL, refuses = getenv("FAKE_REFUSAL") != NULL; }
 
 // ---- device
 
@@ -295,6 +296,7 @@ int cudnnBackendFinalize(struct descriptor *d) {
                                   [19] = {4, 1520, 1521, 1522, 1523}};
   for (int i = 1; i <= needed[d->kind][0]; i++)
     if (!find(d, needed[d->kind][i])) return invalid;
+  if (refuses && d->kind == 15) return not_found;
   return d->finished = 1, success;
 }
 int cudnnBackendGetAttribute(struct descriptor *d, int number, int type, int64_t wanted, int64_t *found, void *values) {

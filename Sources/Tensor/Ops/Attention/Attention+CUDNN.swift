@@ -25,8 +25,7 @@ struct DNNAttention {
     init(_ plan: DNNPlan, _ graph: Graph) { (self.plan, self.graph) = (plan, graph) }
   }
 
-  // What was planned, and nil where cuDNN refused.
-  private static let known = Mutex<[Key: Ready?]>([:])
+  private static let known = Mutex<[Key: Ready]>([:])
   private let key: Key
 
   /// Nil where our own kernels compute it.
@@ -34,34 +33,37 @@ struct DNNAttention {
     let (options, layout) = (plan.options, plan.layout)
     let length = layout.count > 0 ? layout.queries / layout.count : 0
     guard q.gpu.prefersDNN, q.dtype != .float32, q.gpu.capability.major >= 8, length >= Self.shortest, options.causal,
-      options.window == nil,
-      options.softCap == nil, options.values == options.headDimension, [64, 128].contains(options.headDimension),
+      options.window == nil, options.softCap == nil, options.values == options.headDimension, [64, 128].contains(options.headDimension),
       (0..<layout.count).allSatisfy({ plan.queryCount($0) == length && plan.keyCount($0) == length })
     else { return nil }
     key = Key(
       device: q.device, dtype: q.dtype, batch: layout.count, length: length, heads: options.heads, keyHeads: options.keyValueHeads,
       width: options.headDimension)
-    if !q.gpu.isSimulated && ready == nil { return nil }
   }
 
   private var gpu: CUDADevice { key.device.gpu }
   private var rows: Int { key.batch * key.length }
 
+  /// Nil on a simulated GPU, and after an error: cuDNN was asked for by name, so what it refuses is not computed otherwise in silence.
   private var ready: Ready? {
-    Self.known.withLock { known in
+    if gpu.isSimulated { return nil }
+    return Self.known.withLock { known in
       if let found = known[key] { return found }
-      var made: Ready?
       do throws(CUDAError) {
         var graph = DNNGraph(gpu.dnn)
         let tensors = try Graph(
           &graph, key.dtype == .bfloat16 ? .bfloat16 : .float16, batch: key.batch, heads: key.heads, keyHeads: key.keyHeads,
           length: key.length, width: key.width)
-        made = Ready(try graph.plan(), tensors)
+        let made = Ready(try graph.plan(), tensors)
+        known[key] = made
+        return made
       } catch {
-        made = nil
+        gpu.fail(
+          CUDAError(
+            wanted: "compute the gradients of attention over \(key.batch) × \(key.length) tokens by cuDNN", found: "\(error)",
+            advice: "take out attention: cudnn, and our own kernels do it"))
+        return nil
       }
-      known[key] = .some(made)
-      return made
     }
   }
 
@@ -72,7 +74,7 @@ struct DNNAttention {
     let pulls = Tensor(uninitialized: [key.heads, rows], part: .workspace, on: key.device)
     // What cuDNN 9.14 and 9.19 ask for, so that a plan without a GPU counts it too.
     let usual = sums.byteCount + 256
-    let ready = gpu.isSimulated ? nil : self.ready
+    let ready = ready
     let scratch = Storage(byteCount: max(usual, ready?.plan.workspace ?? 0), part: .workspace, on: key.device)
     gpu.fill(sums.address, byte: 0, bytes: sums.byteCount)
     // Asked for on a simulated GPU, too: what was put off is computed, and its memory counted, when someone wants the address.

@@ -43,12 +43,7 @@ public func embedding(
     let weight = frozen.map(LinearWeight.quantized) ?? .dense(rest.removeFirst())
     let (a, b, h) = (rest.popFirst(), rest.popFirst(), rest.popFirst())
     let table = EmbeddingTable(weight: weight, a: a, b: b, loraScale: loraScale, scale: scale)
-    let targets = zip(context.saved[1...], context.needs).enumerated().map { index, pair -> Tensor? in
-      guard pair.1 else { return nil }
-      let (target, accumulate) = context.destination(index, pair.0.shape, part: .gradients, on: gradient.device)
-      if !accumulate { target.fillZero() }
-      return target
-    }
+    let targets = context.needs.indices.map { context.sum($0, context.saved[1 + $0].shape, on: gradient.device) }
     // The places of [weight, a, b].
     let all = frozen == nil ? targets : [nil] + targets
     if gradient.device.isCUDA {

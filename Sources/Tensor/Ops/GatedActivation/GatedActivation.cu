@@ -176,9 +176,9 @@ extern "C" __global__ void __launch_bounds__(128) gate_forward_scaled(
   }
 }
 
-// Without a number of blocks the compiler saves registers for more of them, and spills.
 // Over gate and up their gradients as they were before the factors, over dh the output h, and over the block's rows the parts of the magnitudes'
-// gradients: sums of the gradients behind the factors times gate or up, divided by the norms.
+// gradients: sums of the gradients behind the factors times gate or up, divided by the norms. Without a number of blocks in its bounds the
+// compiler saves registers for more of them, and spills.
 extern "C" __global__ void __launch_bounds__(128, 4) gate_backward_scaled(
     T *gate,                                               // [rows, columns], rows gate_stride apart
     T *up,                                                 // [rows, columns], rows up_stride apart

@@ -12,8 +12,8 @@ import SwiftletTensorCore
 /// A magnitude (DoRA) is a factor for each output. Gate and up are kept without it: the activation's passes apply it, so that all below is a
 /// plain adapter's, and sum up what the magnitudes' gradients are made of. The output of down is kept without it for the same reason.
 ///
-/// Saves (outside of replays) the padded norm, gate, up, the down adapter's `h` and with a magnitude its output. In a replay it saves `x` alone, computes the output only
-/// if someone asks, and backward computes everything else from `x`, `tileRows` tokens at a time.
+/// Saves (outside of replays) the padded norm, gate, up, the down adapter's `h` and with a magnitude its output. In a replay it saves `x` alone,
+/// computes the output only if someone asks, and backward computes everything else from `x`, `tileRows` tokens at a time.
 struct GPUGatedMLP {
   let norm: RMSNormOperands
   let gate: GPUSide
