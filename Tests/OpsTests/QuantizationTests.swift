@@ -59,6 +59,26 @@ import Testing
     }
   }
 
+  /// With squares of the inputs the scales serve the columns that count: the weighed error is less than without, also where blocks run on over
+  /// the ends of rows, and squares that are all alike change nothing.
+  @Test func searchedScalesWithInputs() {
+    for shape: Shape in [[64, 256], [40, 96], [7, 33], [1, 1]] {
+      let weight = matrix(shape)
+      let squares = (0..<shape.columns).map { BFloat16($0 % 5 == 0 ? 100 : 0.01) }
+      func error(_ matrix: QuantizedMatrix) -> Float {
+        zip(matrix.dequantized().array(Float.self), weight.array(Float.self)).enumerated().reduce(0) { sum, pair in
+          let difference = pair.element.0 - pair.element.1
+          return sum + difference * difference * squares[pair.offset % shape.columns].float
+        }
+      }
+      let plain = QuantizedMatrix(searchingScales: weight)
+      let (before, after) = (error(plain), error(QuantizedMatrix(searchingScales: weight, inputSquares: squares)))
+      #expect(shape.count > 64 ? after < 0.9 * before : after <= before, "\(shape): \(after) of \(before)")
+      let alike = QuantizedMatrix(searchingScales: weight, inputSquares: squares.map { _ in BFloat16(4) })
+      #expect(alike.codes.array(UInt8.self) == plain.codes.array(UInt8.self), "\(shape)")
+    }
+  }
+
   /// All codes of e4m3 come back as themselves.
   @Test func everyByte() {
     let codes = (0..<256).map { UInt8($0) }.filter { $0 & 0x7F != 0x7F }

@@ -63,8 +63,8 @@ extension TrainingTests {
       let record = try JSON(parsing: Data(contentsOf: URL(filePath: scene.path("whole/run.json"))))
       let adapter = record["exports"]?.array?.first { $0["format"]?.string == "adapter" }
       #expect(adapter?["max_logit_difference"]?.double == 0, "\(record)")
-      let kept = try #require(try FourBitChoice.kept(recordedIn: scene.path("whole/final")))
-      #expect(!kept.isEmpty && kept.count < 21, "\(kept)")
+      let scheme = try #require(try FourBitChoice.scheme(recordedIn: scene.path("whole/final")))
+      #expect(!scheme.kept.isEmpty && scheme.kept.count < 21 && scheme.inputSquares.count == 21, "\(scheme.kept)")
       #expect(try ModelLoader.load(scene.path("whole/export/dynamic4bit")).parameters.contains { $0.quantized != nil })
     }
 
@@ -101,7 +101,7 @@ extension TrainingTests {
           #expect((choice.kept.count == 21) == (budget == 10) && choice.kept.isEmpty == (budget == 0), "\(budget): \(choice.kept)")
           let gpu = CUDADevice.simulated(capability: (9, 0), memory: 1 << 36, ordinal: ordinal)
           let model = try ModelLoader.load(
-            scene.path("model"), as: .dynamic4bit, on: .cuda(ordinal), placing: { $0.keeping(choice.kept) })
+            scene.path("model"), as: .dynamic4bit, on: .cuda(ordinal), placing: { $0.coding(by: choice.scheme) })
           if let lora = recipe.adapter?.lora { try model.add(lora) }
           let ids = [Int32](repeating: 0, count: 40)
           let rows = (0..<4).map { _ in TokenRow(ids: ids, labels: ids) }

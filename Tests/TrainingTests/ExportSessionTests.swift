@@ -3,6 +3,7 @@ import SwiftletCheckpoints
 import SwiftletExport
 import SwiftletFormats
 import SwiftletModels
+import SwiftletTokenizers
 import SwiftletTracking
 import SwiftletTrainers
 import TestSupport
@@ -63,6 +64,38 @@ extension TrainingTests {
       let full = try scene.recipe("full", source + ["adapter=null", "saving.export=[merged, {gguf: f16}]"])
       try scene.run(full)
       #expect(try ModelLoader.load(scene.path("full/export/merged")).embedding.weight.dtype == .bfloat16)
+    }
+
+    /// A GGUF file is the base of a run like any folder: the tokenizer that it brings goes everywhere, back into GGUF files as it stood there.
+    @Test func fromGGUF() throws {
+      let scene = try Scene()
+      let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      let nestling = package.appending(path: "Nestling/model").path
+      let base = scene.path("base.gguf")
+      try ModelExport(try ModelLoader.load(nestling), base: nestling, text: nestling).write(.gguf(.q8_0), to: base)
+      func tokenizer(_ file: String) throws -> [(key: String, value: GGUFValue)] {
+        try GGUFFile(file).header.metadata.filter { $0.key.hasPrefix("tokenizer.") }
+      }
+      let text = "Ida here. Please give me two red hats, thank you."
+      let ids = try Tokenizer.load(folder: nestling).encode(text)
+      for (run, settings) in [("lora", []), ("full", ["adapter=null", "model.weights=float32"])] {
+        let exports = "saving.export=[merged, {gguf: f16}, bnb-4bit, ollama]"
+        try scene.run(try scene.recipe(run, ["model.source=\(base)", "plan.steps=2", "plan.epochs=null", exports] + settings))
+        let folder = scene.path(run) + "/export"
+        let files = ["\(folder)/gguf-f16.gguf", "\(folder)/ollama-q4_k_m/model.gguf"]
+        for file in files {
+          #expect(
+            try tokenizer(file).map(\.key) == tokenizer(base).map(\.key) && tokenizer(file).map(\.value) == tokenizer(base).map(\.value))
+        }
+        for place in [scene.path(run) + "/final", folder + "/merged", folder + "/bnb-4bit"] + files {
+          #expect(try Tokenizer.load(folder: place).encode(text) == ids, "\(place)")
+        }
+        // From the run's own folder, whose tokenizer files were written from the base's.
+        let location = scene.path(run) + "/final"
+        let model = run == "lora" ? try ModelLoader.load(base, as: .float32, adapter: location) : try ModelLoader.load(location)
+        try ModelExport(model, base: run == "lora" ? base : location, text: location).write(.gguf(.f16), to: scene.path("\(run).gguf"))
+        #expect(try Tokenizer.load(folder: scene.path("\(run).gguf")).encode(text) == ids)
+      }
     }
 
     /// Each error comes before the first step and names the export; nothing is left in the folder but the run's lock.

@@ -11,16 +11,15 @@ import SwiftletTensorCore
 public enum BitsAndBytesFile {
   /// Which matrices are coded, and how.
   public struct Coding: Sendable {
-    /// Paths of modules whose matrices stay dense, and that `llm_int8_skip_modules` names.
-    public var kept: Set<String>
-    /// Whether the scale of a block is searched for the least squared error rather than its largest magnitude, which is what bitsandbytes takes.
-    public var searchesScales: Bool
+    /// Which matrices stay dense, so that `llm_int8_skip_modules` names them, and by what the scales of the others are searched; nil for none, and
+    /// a block's largest magnitude, which is what bitsandbytes takes.
+    public var scheme: FourBitScheme?
 
     /// As bitsandbytes codes: all, each block by its largest magnitude.
-    public init(keeping kept: Set<String> = [], searchesScales: Bool = false) {
-      self.kept = kept
-      self.searchesScales = searchesScales
-    }
+    public init() {}
+
+    /// By a scheme.
+    public init(_ scheme: FourBitScheme) { self.scheme = scheme }
   }
 
   /// Writes the model, adapters merged in before it is coded, as a folder that is either whole or not there.

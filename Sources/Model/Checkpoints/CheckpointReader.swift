@@ -63,8 +63,8 @@ public final class CheckpointReader {
     var placement = placing(weights.placement(on: device, stored: computeFormat))
     if weights == .dynamic4bit {
       try checkExact(shapes)
-      if let kept = placement.keptModules { try check(kept: kept, shapes) }
-      placement.keptModules = try placement.keptModules ?? FourBitChoice(measuring: folder, on: device).kept
+      if let scheme = placement.fourBit { try check(scheme, shapes) }
+      placement.fourBit = try placement.fourBit ?? FourBitChoice(measuring: folder, on: device).scheme
     }
     let provider = StoredProvider(tensors, device.isCUDA ? nil : weights.format, isDense: weights.format != nil)
     let model = try ModelRegistry.make(config: config, source: .provider(provider), placement: placement)

@@ -58,9 +58,7 @@ final class FourBitPlan {
     }
   }
 
-  private func isKept(_ weight: SavePlan.Weight) -> Bool {
-    coding.kept.contains(weight.module.path) || coding.kept.contains { weight.module.path.hasPrefix($0 + ".") }
-  }
+  private func isKept(_ weight: SavePlan.Weight) -> Bool { coding.scheme?.keeps(weight.module.path) ?? false }
 
   /// Bytes of a weight that stays dense.
   func denseBytes(_ weight: SavePlan.Weight) -> Int { weight.shape.count * weight.dtype.size }
@@ -104,11 +102,12 @@ final class FourBitPlan {
     if weight.adapter == nil, let kept = weight.parameter.quantized?.moved(to: .cpu), isOurs(kept) { return kept }
     let exact = try base.exact(weight)
     try Finite.check(exact, weight.name)
-    return coded(exact)
+    return coded(exact, weight)
   }
 
-  private func coded(_ exact: Tensor) -> QuantizedMatrix {
-    coding.searchesScales ? QuantizedMatrix(searchingScales: exact) : QuantizedMatrix(quantizing: exact, .nf4)
+  private func coded(_ exact: Tensor, _ weight: SavePlan.Weight) -> QuantizedMatrix {
+    guard let scheme = coding.scheme else { return QuantizedMatrix(quantizing: exact, .nf4) }
+    return QuantizedMatrix(searchingScales: exact, inputSquares: scheme.inputSquares[weight.parameter.name])
   }
 
   private func isOurs(_ matrix: QuantizedMatrix) -> Bool {
@@ -119,7 +118,7 @@ final class FourBitPlan {
   private func note(_ matrix: QuantizedMatrix, _ weight: SavePlan.Weight) throws {
     base.largestRounding = max(base.largestRounding, matrix.dequantized().largestDifference(from: try base.exact(weight)))
     guard weight.adapter != nil else { return }
-    let before = coded(try base.source.tensor(weight.parameter))
+    let before = coded(try base.source.tensor(weight.parameter), weight)
     if zip(before.tensors, matrix.tensors).contains(where: { $0.checksum != $1.checksum }) { base.changed += 1 }
   }
 
@@ -142,7 +141,7 @@ final class FourBitPlan {
       ("_load_in_4bit", .bool(true)), ("_load_in_8bit", .bool(false)), ("bnb_4bit_compute_dtype", .string(text)),
       ("bnb_4bit_quant_storage", .string("uint8")), ("bnb_4bit_quant_type", .string("nf4")), ("bnb_4bit_use_double_quant", .bool(true)),
       ("llm_int8_enable_fp32_cpu_offload", .bool(false)), ("llm_int8_has_fp16_weight", .bool(false)),
-      ("llm_int8_skip_modules", .array((["lm_head"] + routers.sorted() + coding.kept.sorted()).map { .string($0) })),
+      ("llm_int8_skip_modules", .array((["lm_head"] + routers.sorted() + (coding.scheme?.kept ?? []).sorted()).map { .string($0) })),
       ("llm_int8_threshold", .number(6)),
       ("load_in_4bit", .bool(true)), ("load_in_8bit", .bool(false)), ("quant_method", .string("bitsandbytes")),
     ]

@@ -1,5 +1,5 @@
-import Foundation
-import SwiftletCPU
+import SwiftletOps
+import SwiftletTensorCore
 
 /// How far apart two models answer on the same tokens.
 public struct LogitComparison: Hashable, Sendable {
@@ -23,52 +23,16 @@ public struct LogitComparison: Hashable, Sendable {
   /// Share of tokens with the same likeliest successor.
   public var agreement: Double { tokens == 0 ? 1 : Double(agreeing) / Double(tokens) }
 
-  /// Adds `[tokens · vocabulary]` logits of the reference and of the other model. Tokens are compared in parallel and added in their order.
-  /// - Precondition: as many of both, whole rows of `vocabulary`.
-  public mutating func add(_ reference: [Float], _ other: [Float], vocabulary: Int) {
-    precondition(
-      reference.count == other.count && vocabulary > 0 && reference.count % vocabulary == 0,
-      "\(reference.count) and \(other.count) logits of \(vocabulary)")
-    var found = [LogitComparison](repeating: LogitComparison(), count: reference.count / vocabulary)
-    found.withUnsafeMutableBufferPointer { found in
-      reference.withUnsafeBufferPointer { p in
-        other.withUnsafeBufferPointer { q in
-          parallelFor(found.count, grain: 1) { tokens in
-            for token in tokens {
-              let row = token * vocabulary..<(token + 1) * vocabulary
-              found[token].addToken(UnsafeBufferPointer(rebasing: p[row]), UnsafeBufferPointer(rebasing: q[row]))
-            }
-          }
-        }
-      }
+  /// Adds logits `[tokens, vocabulary]` of the reference and of the other model, whatever their format, on a GPU where both lie there. Tokens are
+  /// compared in parallel and added in their order.
+  /// - Precondition: as many of both.
+  public mutating func add(_ reference: Tensor, _ other: Tensor) {
+    let device = reference.device == other.device ? reference.device : .cpu
+    func numbers(_ logits: Tensor) -> Tensor { logits.moved(to: device).converted(to: .float32) }
+    for token in logitDivergences(numbers(reference), numbers(other)) {
+      largest = max(largest, token.largest)
+      (tokens, agreeing, count) = (tokens + 1, agreeing + (token.agrees ? 1 : 0), count + reference.shape.columns)
+      (absolute, divergence) = (absolute + token.absolute, divergence + token.divergence)
     }
-    for token in found { add(token) }
-  }
-
-  private mutating func add(_ other: LogitComparison) {
-    largest = max(largest, other.largest)
-    (tokens, agreeing, count) = (tokens + other.tokens, agreeing + other.agreeing, count + other.count)
-    (absolute, divergence) = (absolute + other.absolute, divergence + other.divergence)
-  }
-
-  private mutating func addToken(_ p: UnsafeBufferPointer<Float>, _ q: UnsafeBufferPointer<Float>) {
-    let (logP, logQ) = (Self.logSum(p), Self.logSum(q))
-    var best = (p: 0, q: 0)
-    for i in p.indices {
-      let difference = abs(p[i] - q[i])
-      largest = difference.isNaN ? .infinity : max(largest, difference)
-      absolute += Double(difference)
-      divergence += exp(Double(p[i]) - logP) * ((Double(p[i]) - logP) - (Double(q[i]) - logQ))
-      if p[i] > p[best.p] { best.p = i }
-      if q[i] > q[best.q] { best.q = i }
-    }
-    tokens += 1
-    count += p.count
-    if best.p == best.q { agreeing += 1 }
-  }
-
-  private static func logSum(_ logits: UnsafeBufferPointer<Float>) -> Double {
-    let most = Double(logits.max() ?? 0)
-    return most + log(logits.reduce(0) { $0 + exp(Double($1) - most) })
   }
 }

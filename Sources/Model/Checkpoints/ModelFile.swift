@@ -100,7 +100,8 @@ public enum CompanionFiles {
     return ["tokenizer.json", "tokenizer.model"].contains { Files.exists(Files.join(folder, $0)) }
   }
 
-  /// Copies what is there, and not in `target` yet, byte for byte; nothing for nil. Of a GGUF file the tokenizer is written.
+  /// Copies what is there, and not in `target` yet, byte for byte, whatever links lead to it; nothing for nil. Of a GGUF file the tokenizer is
+  /// written.
   public static func copy(from folder: String?, to target: String) throws {
     guard let folder else { return }
     if GGUFFile.isAt(folder) {
@@ -109,9 +110,9 @@ public enum CompanionFiles {
       }
       return
     }
-    for name in try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-    where names.contains(name) && !Files.exists(Files.join(target, name)) {
-      try FileManager.default.copyItem(atPath: Files.join(folder, name), toPath: Files.join(target, name))
+    for name in names.sorted() {
+      let (from, to) = (Files.join(folder, name), Files.join(target, name))
+      if Files.exists(from), !Files.exists(to) { try Files.copy(from, to: to) }
     }
   }
 }

@@ -13,7 +13,7 @@ public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
   case int8
   /// 4 bits with doubly quantised scales (QLoRA; Dettmers et al., 2023).
   case nf4
-  /// NF4 with searched scales, but 16 bits for the layers whose 4 bits change the model's answers most (`FourBitChoice`): for weights that are
+  /// NF4 with scales searched for the inputs that a text brings, but 16 bits for the layers whose 4 bits change the model's answers most (`FourBitChoice`): for weights that are
   /// stored in 16 or 32 bits.
   case dynamic4bit
 
@@ -35,9 +35,7 @@ public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
   /// On a GPU activations have the format of dense weights (`stored`: what most of the files' tensors have), bfloat16 with quantised ones;
   /// float16 where a card has no bfloat16.
   public func placement(on device: Device, stored: DType = .bfloat16) -> Placement {
-    var placement = Placement(device, computing: device.isCUDA ? activations(on: device, stored) : nil, quantization: quantization)
-    placement.searchesScales = self == .dynamic4bit
-    return placement
+    Placement(device, computing: device.isCUDA ? activations(on: device, stored) : nil, quantization: quantization)
   }
 
   private func activations(on device: Device, _ stored: DType) -> DType {

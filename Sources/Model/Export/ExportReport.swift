@@ -40,7 +40,7 @@ public struct ExportReport: Hashable, Sendable {
       ("kl", .number(comparison.meanDivergence)), ("greedy_agreement", .number(comparison.agreement)),
       ("tokens_compared", .int(comparison.tokens)),
     ])
-    if let choice { object["dynamic"] = choice.json }
+    if let choice { object["dynamic"] = .object(choice.json) }
     if !notes.isEmpty { object["notes"] = .array(notes.map { .string($0) }) }
     return .object(object)
   }

@@ -16,7 +16,7 @@ extension LogitComparison {
     let tokens = passes[0].output.shape[0]
     for start in stride(from: 0, to: tokens, by: Self.logitTokens) {
       let range = start..<min(tokens, start + Self.logitTokens)
-      add(passes[0].logits(range), passes[1].logits(range), vocabulary: reference.vocabularySize)
+      add(passes[0].logits(range), passes[1].logits(range))
     }
     passes.forEach { $0.releasePages() }
   }
@@ -44,9 +44,7 @@ private struct PagedPass {
     output = model.normalised(x)
   }
 
-  func logits(_ rows: Range<Int>) -> [Float] {
-    model.logits(hidden: output.rows(rows), context).moved(to: .cpu).converted(to: .float32).array()
-  }
+  func logits(_ rows: Range<Int>) -> Tensor { model.logits(hidden: output.rows(rows), context) }
 
   func releasePages() { model.parameters.forEach { $0.releasePages() } }
 }

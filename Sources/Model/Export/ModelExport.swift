@@ -80,8 +80,8 @@ public struct ModelExport {
       try AdapterFile.save(network, to: temporary, baseModel: baseName)
       try CompanionFiles.copy(from: text, to: temporary)
       // The adapter was trained on this choice; measured anew it might be another.
-      if let kept = network.placement.keptModules {
-        try AtomicFile.write(Files.join(temporary, FourBitChoice.fileName), bytes: FourBitChoice.table(of: kept))
+      if let scheme = network.placement.fourBit {
+        try AtomicFile.write(Files.join(temporary, FourBitChoice.fileName), bytes: FourBitChoice.table(of: scheme))
       }
       let loaded = try loadedBase(adapter: temporary)
       return ExportReport(
@@ -130,7 +130,7 @@ public struct ModelExport {
 
   /// What an adapter is read back onto: the base as the network has it.
   private func loadedBase(adapter: String? = nil) throws -> CausalLM {
-    try ModelLoader.load(requireBase(), as: precision, adapter: adapter, placing: { $0.keeping(network.placement.keptModules) })
+    try ModelLoader.load(requireBase(), as: precision, adapter: adapter, placing: { $0.coding(by: network.placement.fourBit) })
   }
 
   /// The folder that an adapter is read back onto.

@@ -49,6 +49,8 @@ public final class ForwardContext {
   public var ropeLengths: [Int]
   /// Sees each hidden state: 0 is the embedding, k the output of block k, the last one after the final norm.
   public var observer: ((_ index: Int, _ hidden: Tensor) -> Void)?
+  /// Sees the input of every linear layer, [tokens, in], just before it is used.
+  package var inputObserver: ((_ layer: Linear, _ input: Tensor) -> Void)?
   /// Where the pass computes.
   public var device = Device.cpu
   /// The format of activations.

@@ -53,7 +53,9 @@ public final class Linear: Module {
 
   /// What ops need of the map for a pass.
   func linearOperands(on tape: Tape?, _ context: ForwardContext) -> LinearOperands {
-    LinearOperands(weight: weight.weight(on: tape), bias: bias?.tensor(on: tape), lora: operands(on: tape, context))
+    LinearOperands(
+      weight: weight.weight(on: tape), bias: bias?.tensor(on: tape), lora: operands(on: tape, context),
+      observer: context.inputObserver.map { observe in { observe(self, $0) } })
   }
 
   /// `[tokens, in]` to `[tokens, out]`, added to `residual` where there is one.

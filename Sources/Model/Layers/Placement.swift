@@ -12,10 +12,9 @@ public struct Placement: Hashable, Sendable {
   public var quantization: QuantizationFormat?
   /// Whether the scales of 4-bit blocks are themselves coded in 8 bits.
   public var doubleQuantizes = true
-  /// Paths of linear layers, or of what holds them, that stay in 16 bits where others are coded; nil where nobody has chosen.
-  public var keptModules: Set<String>?
-  /// Whether the scales of blocks of 4-bit codes are searched for the least squared error. Only numbers in host memory are coded so.
-  public var searchesScales = false
+  /// Which linear layers stay in 16 bits where others are coded in 4, and how those are; nil where nobody has chosen. Only numbers in host
+  /// memory are coded by it.
+  public var fourBit: FourBitScheme?
   /// How the matrix of the language-model head is coded; nil keeps it dense.
   public var headQuantization: QuantizationFormat?
   /// Whether the token table stays in pinned host memory, from which a GPU gathers rows. A table that is the head's
@@ -38,10 +37,10 @@ public struct Placement: Hashable, Sendable {
     self.quantization = quantization
   }
 
-  /// The same with these modules in 16 bits; nil leaves it open.
-  package func keeping(_ modules: Set<String>?) -> Placement {
+  /// The same with 4 bits by this scheme; nil leaves it open.
+  package func coding(by scheme: FourBitScheme?) -> Placement {
     var placement = self
-    placement.keptModules = modules
+    placement.fourBit = scheme
     return placement
   }
 
@@ -54,9 +53,7 @@ public struct Placement: Hashable, Sendable {
   private static func isHead(_ path: String) -> Bool { path.split(separator: ".").last == "lm_head" }
 
   /// Whether the linear layer at `path` stays in 16 bits.
-  private func isKept(_ path: String) -> Bool {
-    keptModules?.contains { path == $0 || path.hasPrefix($0 + ".") } ?? false
-  }
+  private func isKept(_ path: String) -> Bool { fourBit?.keeps(path) ?? false }
 
   /// The format in which the module at `path` computes: routers in float32 everywhere, because a choice among nearly equal experts hangs on
   /// the last bits of their scores.
@@ -85,8 +82,10 @@ public struct Placement: Hashable, Sendable {
     return QuantizedMatrix(quantizing: numbers, headQuantization, doubleQuantized: doubleQuantizes)
   }
 
-  private func coded(_ value: Tensor, _ format: QuantizationFormat, _ path: String) -> QuantizedMatrix {
-    if searchesScales, format == .nf4, !Self.isHead(path), value.device == .cpu { return QuantizedMatrix(searchingScales: value) }
+  private func coded(_ value: Tensor, _ format: QuantizationFormat, _ path: String, _ name: String) -> QuantizedMatrix {
+    if let fourBit, format == .nf4, !Self.isHead(path), value.device == .cpu {
+      return QuantizedMatrix(searchingScales: value, inputSquares: fourBit.inputSquares[name])
+    }
     // Moved first: a GPU quantises faster than the host, and needs room for one matrix only.
     let dense = value.device == device ? value : value.moved(to: device, part: .workspace)
     return QuantizedMatrix(quantizing: dense, format, doubleQuantized: doubleQuantizes)
@@ -97,7 +96,7 @@ public struct Placement: Hashable, Sendable {
     guard parameter.isMaterialized else { return }
     let path = parameter.name.split(separator: ".").dropLast().joined(separator: ".")
     if let quantization, parameter.quantized == nil {
-      parameter.store(coded(parameter.value, quantization, path))
+      parameter.store(coded(parameter.value, quantization, path, parameter.name))
     } else if isKept(path), parameter.shape.rank > 1, parameter.dtype == .float32, parameter.device == .cpu {
       parameter.start(at: parameter.value.converted(to: .bfloat16))
     }

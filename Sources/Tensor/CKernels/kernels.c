@@ -51,6 +51,9 @@ static const unsigned char Blocks_cu[] = {
 static const unsigned char CrossEntropy_cu[] = {
 #embed "../Ops/CrossEntropy/CrossEntropy.cu"
 };
+static const unsigned char LogitDivergence_cu[] = {
+#embed "../Ops/LogitLosses/LogitDivergence.cu"
+};
 static const unsigned char Optimizers_cu[] = {
 #embed "../Ops/Optimizers/Optimizers.cu"
 };
@@ -103,6 +106,7 @@ static const swiftlet_kernel_file files[] = {
     ROW("Quantization.cu", Quantization_cu),
     ROW("Blocks.cu", Blocks_cu),
     ROW("CrossEntropy.cu", CrossEntropy_cu),
+    ROW("LogitDivergence.cu", LogitDivergence_cu),
     ROW("Optimizers.cu", Optimizers_cu),
     ROW("Initialization.cu", Initialization_cu),
     ROW("DoRA.cu", DoRA_cu),

@@ -30,10 +30,7 @@ struct GGUFPreTokenizer: Sendable {
 
   /// The `pre_tokenizer` of a `tokenizer.json`.
   var json: JSON {
-    let bytes = JSONObject([
-      ("type", .string("ByteLevel")), ("add_prefix_space", .bool(false)), ("trim_offsets", .bool(true)),
-      ("use_regex", .bool(pattern == nil)),
-    ])
+    let bytes = Self.byteLevel(usesRegex: pattern == nil)
     var steps: [JSON] = []
     if splitsDigits { steps.append(.object(JSONObject([("type", .string("Digits")), ("individual_digits", .bool(true))]))) }
     if let pattern {
@@ -44,6 +41,14 @@ struct GGUFPreTokenizer: Sendable {
             ("invert", .bool(false)),
           ])))
     }
-    return .object(JSONObject([("type", .string("Sequence")), ("pretokenizers", .array(steps + [.object(bytes)]))]))
+    return .object(JSONObject([("type", .string("Sequence")), ("pretokenizers", .array(steps + [bytes]))]))
+  }
+
+  /// Bytes as letters, in the form that pre-tokenizers and decoders share.
+  static func byteLevel(usesRegex: Bool) -> JSON {
+    .object(
+      JSONObject([
+        ("type", .string("ByteLevel")), ("add_prefix_space", .bool(false)), ("trim_offsets", .bool(true)), ("use_regex", .bool(usesRegex)),
+      ]))
   }
 }

@@ -2,10 +2,11 @@ import Foundation
 import SwiftletFormats
 
 extension Tokenizer {
-  /// The tokenizer files of a folder told as the metadata of a GGUF file, with the chat template.
+  /// The tokenizer files of a folder told as the metadata of a GGUF file, with the chat template; of another GGUF file what it says itself.
   /// - Parameter vocabulary: number of rows of the model's table; ids that the tokenizer lacks become unused tokens.
   /// - Throws: `TokenizerError` for a kind of tokenizer that llama.cpp does not have.
   public static func ggufMetadata(folder path: String, vocabulary: Int) throws -> [(String, GGUFValue)] {
+    if GGUFFile.isAt(path) { return try metadata(ofGGUF: path, vocabulary: vocabulary) }
     let folder = TokenizerFolder(path: path)
     let tokenizer = try load(folder: path)
     var table = GGUFTokenTable(count: vocabulary)
@@ -31,6 +32,16 @@ extension Tokenizer {
     pairs.append(("tokenizer.ggml.add_eos_token", .bool(special.eos?.id != nil && probe.last == special.eos?.id)))
     if let template = tokenizer.chatTemplate { pairs.append(("tokenizer.chat_template", .string(template))) }
     return pairs
+  }
+
+  private static func metadata(ofGGUF path: String, vocabulary: Int) throws -> [(String, GGUFValue)] {
+    let file = try GGUFFile(path)
+    let count = file["tokenizer.ggml.tokens"]?.array?.count ?? 0
+    guard count == vocabulary else {
+      throw TokenizerError(
+        file: path, field: "tokenizer.ggml.tokens", "\(vocabulary) tokens are wanted, one for each row of the model's table, found \(count)")
+    }
+    return file.header.metadata.filter { $0.key.hasPrefix("tokenizer.") }.map { ($0.key, $0.value) }
   }
 }
 

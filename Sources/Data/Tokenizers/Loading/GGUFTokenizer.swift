@@ -126,10 +126,7 @@ struct GGUFVocabulary {
       if types[id] == 1 {
         vocabulary[token] = .int(id)
       } else {
-        added.append(
-          .object(
-            JSONObject([("id", .int(id)), ("content", .string(token)), ("special", .bool(types[id] == 3)), ("normalized", .bool(false))]))
-        )
+        added.append(addedToken(token, id))
       }
     }
     let bpe = JSONObject([
@@ -139,8 +136,15 @@ struct GGUFVocabulary {
     return .object(
       JSONObject([
         ("version", .string("1.0")), ("added_tokens", .array(added)), ("normalizer", split.normalizer), ("pre_tokenizer", split.json),
-        ("post_processor", processor), ("decoder", .object(JSONObject([("type", .string("ByteLevel"))]))), ("model", .object(bpe)),
+        ("post_processor", processor), ("decoder", GGUFPreTokenizer.byteLevel(usesRegex: true)), ("model", .object(bpe)),
       ]))
+  }
+
+  /// An element of `added_tokens`, with all that the tokenizers package asks for.
+  private func addedToken(_ token: String, _ id: Int) -> JSON {
+    let flags = ["single_word", "lstrip", "rstrip", "normalized"].map { ($0, JSON.bool(false)) }
+    return .object(
+      JSONObject([("id", .int(id)), ("content", .string(token))] + flags + [("special", .bool(types[id] == 3))]))
   }
 
   /// Puts the first token before a text where the file says so.

@@ -1,3 +1,4 @@
+import Foundation
 import SwiftletCPU
 import SwiftletFormats
 import SwiftletLayers
@@ -10,10 +11,25 @@ extension FourBitChoice {
   /// Bytes that 16 bits may add where nobody says otherwise, as a share of the plain 4-bit model's.
   public static let usualBudget = 0.1
 
-  /// The table as it lies beside weights.
-  package var file: [UInt8] { Array((json.serialized(indent: 2) + "\n").utf8) }
+  /// The table as it lies beside weights, with all that a base is coded anew by.
+  package var file: [UInt8] {
+    var table = json
+    table["input_squares"] = Self.json(inputSquares)
+    return Self.bytes(.object(table))
+  }
 
-  /// Measures a model's files and chooses what stays in 16 bits while the rest is NF4 with searched scales. The same files give the same choice
+  private static func bytes(_ json: JSON) -> [UInt8] { Array((json.serialized(indent: 2) + "\n").utf8) }
+
+  /// Each layer's as base64 of bfloat16, little-endian.
+  private static func json(_ squares: [String: [BFloat16]]) -> JSON {
+    .object(
+      JSONObject(
+        squares.sorted { $0.key < $1.key }.map { name, values in
+          (name, .string(Data(values.flatMap { [UInt8(truncatingIfNeeded: $0.bits), UInt8($0.bits >> 8)] }).base64EncodedString()))
+        }))
+  }
+
+  /// Measures a model's files and chooses what stays in 16 bits while the rest is NF4 with scales searched for the inputs it met. The same files give the same choice
   /// on every run on a device; another device may differ where two layers are all but equal.
   ///
   /// Nothing but embedding, norms, routers and head is loaded, in float32 so that small divergences are not lost in rounding; blocks are made one
@@ -60,28 +76,41 @@ extension FourBitChoice {
     return result
   }
 
-  /// The least that a table says: what `kept(recordedIn:)` reads.
-  package static func table(of kept: Set<String>) -> [UInt8] {
-    let rows = kept.sorted().map { JSON.object(JSONObject([("module", .string($0)), ("kept", .bool(true))])) }
-    return Array((JSON.object(JSONObject([("modules", .array(rows))])).serialized(indent: 2) + "\n").utf8)
+  /// The least that a table says: what `scheme(recordedIn:)` reads.
+  package static func table(of scheme: FourBitScheme) -> [UInt8] {
+    let rows = scheme.kept.sorted().map { JSON.object(JSONObject([("module", .string($0)), ("kept", .bool(true))])) }
+    return bytes(.object(JSONObject([("modules", .array(rows)), ("input_squares", json(scheme.inputSquares))])))
   }
 
-  /// The paths that the table in a folder keeps in 16 bits; nil where there is no table.
+  /// What the table in a folder says; nil where there is none.
   /// - Throws: where it is none.
-  package static func kept(recordedIn folder: String) throws -> Set<String>? {
+  package static func scheme(recordedIn folder: String) throws -> FourBitScheme? {
     let path = Files.join(folder, fileName)
     guard Files.exists(path) else { return nil }
-    guard let rows = try ConfigFile.object(path)["modules"]?.array else {
-      throw CheckpointError(path, "a table with \"modules\" is wanted: remove the file, and the layers are measured again")
+    func wanted(_ what: String) -> CheckpointError {
+      CheckpointError(path, what + ": remove the file, and the layers are measured again")
     }
-    return Set(
-      try rows.compactMap { row in
-        guard let module = row["module"]?.string, let isKept = row["kept"]?.bool else {
-          throw CheckpointError(
-            path, "each of \"modules\" wants \"module\" and \"kept\": remove the file, and the layers are measured again")
-        }
-        return isKept ? module : nil
-      })
+    let table = try ConfigFile.object(path)
+    guard let rows = table["modules"]?.array else { throw wanted("a table with \"modules\" is wanted") }
+    let kept: [String] = try rows.compactMap { row in
+      guard let module = row["module"]?.string, let isKept = row["kept"]?.bool else {
+        throw wanted("each of \"modules\" wants \"module\" and \"kept\"")
+      }
+      return isKept ? module : nil
+    }
+    var scheme = FourBitScheme(keeping: Set(kept))
+    guard let squares = table["input_squares"] else { return scheme }
+    guard let layers = squares.object else { throw wanted("\"input_squares\" by the names of weights are wanted") }
+    for index in 0..<layers.count {
+      let (name, value) = layers.pair(at: index)
+      guard let bytes = value.string.flatMap({ Data(base64Encoded: $0) }), bytes.count.isMultiple(of: 2) else {
+        throw wanted("\"input_squares\" of \(name) are not base64 of bfloat16")
+      }
+      scheme.inputSquares[name] = stride(from: 0, to: bytes.count, by: 2).map {
+        BFloat16(bits: UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8)
+      }
+    }
+    return scheme
   }
 }
 
@@ -122,12 +151,22 @@ extension CheckpointReader {
       """)
   }
 
-  /// - Throws: where a path is not of this model: a table of another.
-  func check(kept: Set<String>, _ shapes: CausalLM) throws {
-    let paths = Self.coded(shapes).map { $0.name.split(separator: ".").dropLast().joined(separator: ".") }
+  /// - Throws: where a path or a width is not of this model: a table of another.
+  func check(_ scheme: FourBitScheme, _ shapes: CausalLM) throws {
+    let coded = Self.coded(shapes)
+    let paths = coded.map { $0.name.split(separator: ".").dropLast().joined(separator: ".") }
     let isKnown = { (name: String) in paths.contains { $0 == name || $0.hasPrefix(name + ".") } }
-    guard let strange = kept.sorted().first(where: { !isKnown($0) }) else { return }
+    if let strange = scheme.kept.sorted().first(where: { !isKnown($0) }) {
+      throw CheckpointError(
+        folder,
+        "\(FourBitChoice.fileName) keeps \(strange) in 16 bits, and the model has no such linear layer: is it another model's table?")
+    }
+    let widths = Dictionary(coded.map { ($0.name, $0.shape.columns) }, uniquingKeysWith: { first, _ in first })
+    let squares = scheme.inputSquares.sorted { $0.key < $1.key }
+    guard let (name, values) = squares.first(where: { widths[$0.key] != $0.value.count }) else { return }
+    let found = widths[name].map { "\($0) inputs" } ?? "no such linear layer"
     throw CheckpointError(
-      folder, "\(FourBitChoice.fileName) keeps \(strange) in 16 bits, and the model has no such linear layer: is it another model's table?")
+      folder,
+      "\(FourBitChoice.fileName) weighs \(values.count) inputs of \(name), and the model has \(found): is it another model's table?")
   }
 }

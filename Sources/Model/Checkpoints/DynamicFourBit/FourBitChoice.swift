@@ -1,5 +1,7 @@
 import SwiftletFormats
+import SwiftletLayers
 import SwiftletModels
+import SwiftletTensorCore
 
 /// Which linear layers of a model in 4 bits stay in 16, and why: each was put into NF4 alone, and what that does to the model's answers is set
 /// against the bytes that 16 bits cost. Divergences are mean Kullback–Leibler divergences of the next token, exact against coded, in nats.
@@ -24,6 +26,8 @@ public struct FourBitChoice: Hashable, Sendable {
 
   /// All that could stay in 16 bits, that which saves most for its bytes first.
   public private(set) var rows: [Row]
+  /// The mean square of each input of what was measured, by the weights' names: by it the scales of blocks are searched.
+  let inputSquares: [String: [BFloat16]]
   /// Bytes of the model's tensors with all of them in NF4 as bitsandbytes codes it.
   public let plainBytes: Int
   /// Bytes that 16 bits may add.
@@ -45,15 +49,19 @@ public struct FourBitChoice: Hashable, Sendable {
   public var spentBytes: Int { rows.reduce(0) { $0 + ($1.isKept ? $1.extraBytes : 0) } }
   /// Paths of what stays in 16 bits.
   public var kept: Set<String> { Set(rows.filter(\.isKept).map(\.module)) }
-  /// How the rest is coded: with scales that are searched. Programs that skip layers by other names find these, too.
+  /// What stays, and how the rest is coded.
+  package var scheme: FourBitScheme { FourBitScheme(keeping: kept, inputSquares: inputSquares) }
+  /// The same for files. Programs that skip layers by other names find these, too.
   package var coding: BitsAndBytesFile.Coding {
-    BitsAndBytesFile.Coding(keeping: kept.union(rows.filter(\.isKept).map(\.group)), searchesScales: true)
+    BitsAndBytesFile.Coding(FourBitScheme(keeping: kept.union(rows.filter(\.isKept).map(\.group)), inputSquares: inputSquares))
   }
 
   /// Keeps greedily the group that saves most divergence a byte until the budget is spent; what does not fit is passed over, what saves nothing
   /// stays in NF4. Divergences of layers add up, as their errors know nothing of each other.
-  init(rows: [Row], plainBytes: Int, budget: Double, tokens: Int, plainDivergence: Double) {
-    (self.plainBytes, self.tokens, self.plainDivergence) = (plainBytes, tokens, plainDivergence)
+  init(
+    rows: [Row], inputSquares: [String: [BFloat16]] = [:], plainBytes: Int, budget: Double, tokens: Int, plainDivergence: Double
+  ) {
+    (self.inputSquares, self.plainBytes, self.tokens, self.plainDivergence) = (inputSquares, plainBytes, tokens, plainDivergence)
     budgetBytes = Int(Double(plainBytes) * budget)
     let kept = Self.keptGroups(rows, budgetBytes)
     self.rows = Self.sorted(rows).map { row in
@@ -97,8 +105,8 @@ public struct FourBitChoice: Hashable, Sendable {
       + "on the \(tokens) tokens of the choice KL \(divergence) where plain NF4 has \(plainDivergence)"
   }
 
-  /// What `dynamic4bit.json` beside the weights and `--json` say.
-  public var json: JSON {
+  /// What `--json` says, and `dynamic4bit.json` beside the weights.
+  public var json: JSONObject {
     var object = JSONObject([
       ("plain_bytes", .int(plainBytes)), ("budget_bytes", .int(budgetBytes)), ("spent_bytes", .int(spentBytes)),
       ("calibration_tokens", .int(tokens)), ("calibration_kl_plain", .number(plainDivergence)), ("calibration_kl", .number(divergence)),
@@ -108,7 +116,7 @@ public struct FourBitChoice: Hashable, Sendable {
       object["kl_plain"] = .number(plainComparison.meanDivergence)
     }
     object["modules"] = .array(rows.map(\.json))
-    return .object(object)
+    return object
   }
 }
 
@@ -135,27 +143,31 @@ extension FourBitChoice {
   ///   - rows: sequences of token ids to measure on, none empty.
   ///   - budget: bytes that 16 bits may add, as a share of the plain 4-bit model's.
   package init(_ network: CausalLM, _ options: ModelFile.Options, measuringOn rows: [[Int32]], budget: Double) throws {
-    let streams = try FourBitChoiceStreams(network, options)
-    let units = streams.searched.units
-    let movements = try streams.searched.movements(units.indices.map { [$0] }, on: rows)
+    let plain = try FourBitStreams(network, options, .init())
+    let squares = try plain.inputSquares(on: rows)
+    let searched = try FourBitStreams(network, options, .init(FourBitScheme(inputSquares: squares)))
+    let units = searched.units
+    let movements = try searched.movements(units.indices.map { [$0] }, on: rows)
     let measured = zip(units, movements).map { unit, movement in
       Row(
         module: unit.name, group: unit.group, extraBytes: unit.extraBytes, outputError: movement.outputError,
         divergence: movement.answers.meanDivergence,
         isKept: false)
     }
-    let before = try streams.plain.movements([Set(units.indices)], on: rows)[0].answers
+    let before = try plain.movements([Set(units.indices)], on: rows)[0].answers
     self.init(
-      rows: measured, plainBytes: try BitsAndBytesFile.plainByteCount(network, options), budget: budget, tokens: before.tokens,
+      rows: measured, inputSquares: squares, plainBytes: try BitsAndBytesFile.plainByteCount(network, options), budget: budget,
+      tokens: before.tokens,
       plainDivergence: before.meanDivergence)
-    divergence = try streams.searched.movements([streams.coded(self)], on: rows)[0].answers.meanDivergence
+    divergence = try searched.movements([searched.coded(self)], on: rows)[0].answers.meanDivergence
   }
 
   /// Says what it does to the answers on other tokens, for `comparison` and `plainComparison`.
   package mutating func compare(_ network: CausalLM, _ options: ModelFile.Options, on samples: [[Int32]]) throws {
-    let streams = try FourBitChoiceStreams(network, options)
-    comparison = try streams.searched.movements([streams.coded(self)], on: samples)[0].answers
-    plainComparison = try streams.plain.movements([Set(streams.plain.units.indices)], on: samples)[0].answers
+    let plain = try FourBitStreams(network, options, .init())
+    let searched = try FourBitStreams(network, options, .init(FourBitScheme(inputSquares: inputSquares)))
+    comparison = try searched.movements([searched.coded(self)], on: samples)[0].answers
+    plainComparison = try plain.movements([Set(plain.units.indices)], on: samples)[0].answers
   }
 
   /// - Throws: for a budget that is no share.
@@ -166,21 +178,15 @@ extension FourBitChoice {
   }
 }
 
-/// A model's linear layers as bitsandbytes codes them, and with scales that are searched.
-private struct FourBitChoiceStreams {
-  let plain: FourBitStreams
-  let searched: FourBitStreams
-
-  init(_ network: CausalLM, _ options: ModelFile.Options) throws {
-    func streams(_ coding: BitsAndBytesFile.Coding) throws -> FourBitStreams {
-      FourBitStreams(network: network, units: try FourBitUnit.all(BitsAndBytesFile.linears(network, options, coding)))
-    }
-    (plain, searched) = (try streams(.init()), try streams(.init(searchesScales: true)))
+extension FourBitStreams {
+  /// A model's linear layers, all as `coding` codes them.
+  fileprivate init(_ network: CausalLM, _ options: ModelFile.Options, _ coding: BitsAndBytesFile.Coding) throws {
+    self.init(network: network, units: try FourBitUnit.all(BitsAndBytesFile.linears(network, options, coding)))
   }
 
   /// The units that a choice leaves in 4 bits.
-  func coded(_ choice: FourBitChoice) -> Set<Int> {
+  fileprivate func coded(_ choice: FourBitChoice) -> Set<Int> {
     let kept = choice.kept
-    return Set(searched.units.indices.filter { !kept.contains(searched.units[$0].name) })
+    return Set(units.indices.filter { !kept.contains(units[$0].name) })
   }
 }

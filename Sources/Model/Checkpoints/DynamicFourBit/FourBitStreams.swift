@@ -36,6 +36,28 @@ struct FourBitStreams {
     return movements
   }
 
+  /// The mean square of each input of every unit's layers, all of them exact, by the weights' names. Cost: a forward pass.
+  /// - Parameter rows: sequences of token ids, none empty.
+  func inputSquares(on rows: [[Int32]]) throws -> [String: [BFloat16]] {
+    let squares = InputSquares(of: Set(units.flatMap { $0.linears.map(\.weight.parameter.name) }))
+    for pack in packs(rows, choices: 1) {
+      let context = ForwardContext(lengths: pack.map(\.count))
+      context.inputObserver = squares.add
+      var hidden = network.embedded(ids: pack.flatMap(\.self), context)
+      for block in 0..<network.layerCount {
+        let weights = try WeightStandIns(numbered(block), network.placement, withCodes: false)
+        defer { weights.restore() }
+        hidden = network.block(block, hidden, context)
+      }
+    }
+    return squares.means
+  }
+
+  /// The units of a block with their numbers.
+  private func numbered(_ block: Int) -> [(Int, FourBitUnit)] {
+    units.enumerated().filter { $0.element.block == block }.map { ($0.offset, $0.element) }
+  }
+
   private func packs(_ rows: [[Int32]], choices: Int) -> [[[Int32]]] {
     let (device, width) = (network.placement.device, network.decoder.hiddenSize * network.placement.computeType.size)
     let memory = device.isCUDA ? device.gpu.totalMemory : ProcessMemory.totalBytes
@@ -55,7 +77,7 @@ struct FourBitStreams {
     // nil as long as a choice has not met a unit in 4 bits.
     var states = [Tensor?](repeating: nil, count: choices.count)
     for block in 0..<network.layerCount {
-      let here = units.enumerated().filter { $0.element.block == block }.map { ($0.offset, $0.element) }
+      let here = numbered(block)
       let weights = try WeightStandIns(here, network.placement)
       defer { weights.restore() }
       let (input, numbers) = (exact, Set(here.map(\.0)))
@@ -77,12 +99,10 @@ struct FourBitStreams {
     let (exact, states) = (network.normalised(exact), states.map { $0.map(network.normalised) })
     for start in stride(from: 0, to: tokens, by: Self.logitTokens) {
       let range = start..<min(tokens, start + Self.logitTokens)
-      func logits(_ hidden: Tensor) -> [Float] {
-        network.logits(hidden: hidden.rows(range), context).moved(to: .cpu).converted(to: .float32).array()
-      }
+      func logits(_ hidden: Tensor) -> Tensor { network.logits(hidden: hidden.rows(range), context) }
       let reference = logits(exact)
       for (index, state) in states.enumerated() {
-        movements[index].answers.add(reference, state.map(logits) ?? reference, vocabulary: network.vocabularySize)
+        movements[index].answers.add(reference, state.map(logits) ?? reference)
       }
     }
   }

@@ -9,19 +9,22 @@ final class WeightStandIns {
     let weight: Parameter
     let adapter: LoRAAdapter?
     let exact: Parameter
-    let coded: Parameter
+    let coded: Parameter?
   }
   private var places: [(unit: Int, place: Place)] = []
 
   /// Makes the weights of `units`, by their numbers, and puts the exact ones in place.
-  init(_ units: [(Int, FourBitUnit)], _ placement: Placement) throws {
+  /// - Parameter withCodes: whether coded ones are wanted as well.
+  init(_ units: [(Int, FourBitUnit)], _ placement: Placement, withCodes: Bool = true) throws {
     for (index, unit) in units {
       for layer in unit.linears {
         let weight = layer.linear.weight
         let exact = Parameter(name: weight.name, shape: weight.shape, value: try layer.exact())
-        let coded = Parameter(name: weight.name, shape: weight.shape)
-        coded.store(try layer.coded())
-        if placement.device.isCUDA { [exact, coded].forEach { $0.move(to: placement.device, computing: placement.computeType) } }
+        let coded = withCodes ? Parameter(name: weight.name, shape: weight.shape) : nil
+        try coded?.store(layer.coded())
+        if placement.device.isCUDA {
+          [exact, coded].forEach { $0?.move(to: placement.device, computing: placement.computeType) }
+        }
         let place = Place(linear: layer.linear, weight: weight, adapter: layer.linear.adapter, exact: exact, coded: coded)
         places.append((index, place))
       }
@@ -33,7 +36,7 @@ final class WeightStandIns {
   /// Lets the layers of these units read codes, the others exact weights.
   func code(_ units: Set<Int>) {
     for (unit, place) in places {
-      place.linear.replace(place.linear.weight, with: units.contains(unit) ? place.coded : place.exact)
+      place.linear.replace(place.linear.weight, with: units.contains(unit) ? place.coded ?? place.exact : place.exact)
     }
   }
 

@@ -45,7 +45,7 @@ extension CausalLM {
   package func twin(_ placement: Placement) throws -> CausalLM {
     var placement = placement
     (placement.computeType, placement.quantization) = (self.placement.computeType, self.placement.quantization)
-    placement.keptModules = self.placement.keptModules
+    placement.fourBit = self.placement.fourBit
     let coded = parameters.compactMap { parameter in parameter.quantized.map { (parameter.name, $0.format) } }
     placement.codedFormats = Dictionary(coded, uniquingKeysWith: { first, _ in first })
     let vectors = parameters.compactMap { $0.shape.rank == 1 && !$0.isTrainable ? ($0.name, $0.dtype) : nil }

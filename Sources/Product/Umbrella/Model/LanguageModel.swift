@@ -39,11 +39,11 @@ public final class LanguageModel: @unchecked Sendable {
     self.location = location
     let base = try location.requireBase()
     precision = weights
-    let recorded = try weights == .dynamic4bit ? location.adapter.flatMap(FourBitChoice.kept(recordedIn:)) : nil
+    let recorded = try weights == .dynamic4bit ? location.adapter.flatMap(FourBitChoice.scheme(recordedIn:)) : nil
     choice =
       try weights == .dynamic4bit && recorded == nil ? FourBitChoice(measuring: base, text: location.text, on: device) : nil
-    let kept = recorded ?? choice?.kept
-    network = try ModelLoader.load(base, as: weights, on: device, adapter: location.adapter, placing: { $0.keeping(kept) })
+    let scheme = recorded ?? choice?.scheme
+    network = try ModelLoader.load(base, as: weights, on: device, adapter: location.adapter, placing: { $0.coding(by: scheme) })
     text = try ModelText(ifIn: location.text)
     self.contextLength = contextLength ?? network.decoder.maxPositions
     configuredStops = try ModelText.configuredStops(in: base)

@@ -14,6 +14,30 @@ extension GPUCheck {
           }
         } + [HeadCheck(dtype: dtype, format: nil, name: "nothing", options: HeadOptions(), hasTargets: false)].flatMap { $0.run(on: gpu) }
       }
+    } + [divergences]
+  }
+
+  /// Rows far apart, close together and equal; vocabularies that divide nothing, and one of a single token.
+  private static let divergences = GPUCheck("logit divergence") { device in
+    [(37, 261, 1), (5, 49_152, 1e-3), (3, 128_257, 0), (4, 1, 1)].flatMap { rows, columns, apart -> [CheckResult] in
+      let p = normal(1, [rows, columns], scale: 3)
+      let q = add(p, normal(2, [rows, columns], scale: Float(apart)))
+      let wanted = logitDivergences(p, q)
+      let gpu = Device.cuda(device.ordinal)
+      let (first, second) = (p.moved(to: gpu), q.moved(to: gpu))
+      let found = logitDivergences(first, second)
+      let title = "logit divergence [\(rows), \(columns)] \(apart) apart"
+      let size = wanted.reduce(1e-12) { max($0, abs($1.divergence)) }
+      func most(_ error: (LogitDivergence, LogitDivergence) -> Double) -> Double { zip(found, wanted).map(error).max() ?? 0 }
+      return [
+        // Sums of 10⁵ numbers in float64, in another order.
+        CheckResult(name: "\(title): KL", error: most { abs($0.divergence - $1.divergence) }, tolerance: 1e-13 + 1e-11 * size),
+        CheckResult(name: "\(title): mean", error: most { abs($0.absolute - $1.absolute) / max($1.absolute, 1) }, tolerance: 1e-12),
+        CheckResult(name: "\(title): largest", error: most { Double(abs($0.largest - $1.largest)) }, tolerance: 0),
+        CheckResult(name: "\(title): likeliest", error: most { $0.agrees == $1.agrees ? 0 : 1 }, tolerance: 0),
+        CheckResult(
+          name: "\(title): other bits the second time", error: found == logitDivergences(first, second) ? 0 : 1, tolerance: 0),
+      ]
     }
   }
 

@@ -19,7 +19,7 @@ public struct KernelVariant: Sendable {
 /// has one line in `rooms`.
 public enum KernelVariants {
   private static let rooms: [[KernelVariant]] = [
-    attention, initialization, dora, quantization, blocks, elementwise, norms, crossEntropy, optimizers,
+    attention, initialization, dora, quantization, blocks, elementwise, norms, crossEntropy, divergences, optimizers,
   ]
 
   /// What `Scripts/kernels` compiles.

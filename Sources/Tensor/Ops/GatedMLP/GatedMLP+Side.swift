@@ -15,7 +15,9 @@ extension GPUGatedMLP {
     var outputs: Int { weight.outputs }
 
     init?(_ operands: LinearOperands, like x: Tensor) {
-      guard operands.bias?.needsGradient != true, operands.weight.trained?.needsGradient != true else { return nil }
+      guard operands.observer == nil, operands.bias?.needsGradient != true, operands.weight.trained?.needsGradient != true else {
+        return nil
+      }
       if let lora = operands.lora {
         guard lora.magnitude == nil || lora.dropout == nil, lora.rank % 8 == 0, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype
         else { return nil }

@@ -8,12 +8,15 @@ public struct LinearOperands {
   public var bias: Tensor?
   /// The adapter.
   public var lora: LoRAOperands?
+  /// Sees the input [tokens, in] before it is used. Such a map is a node of its own, as a fused one never shows all its inputs.
+  public var observer: ((Tensor) -> Void)?
 
   /// The operands of `x·Wᵀ + s·drop(x)·Aᵀ·Bᵀ + bias`.
-  public init(weight: LinearWeight, bias: Tensor? = nil, lora: LoRAOperands? = nil) {
+  public init(weight: LinearWeight, bias: Tensor? = nil, lora: LoRAOperands? = nil, observer: ((Tensor) -> Void)? = nil) {
     self.weight = weight
     self.bias = bias
     self.lora = lora
+    self.observer = observer
   }
 }
 

@@ -22,7 +22,7 @@ struct GPULinearGroup {
   init?(_ maps: [LinearOperands], like x: Tensor) {
     var loras: [LoRAOperands] = []
     for map in maps {
-      guard let lora = map.lora, lora.magnitude == nil || lora.dropout == nil, map.bias?.needsGradient != true,
+      guard map.observer == nil, let lora = map.lora, lora.magnitude == nil || lora.dropout == nil, map.bias?.needsGradient != true,
         map.weight.trained?.needsGradient != true, lora.a.dtype == x.dtype, lora.b.dtype == x.dtype, lora.rank % 8 == 0
       else { return nil }
       loras.append(lora)

@@ -17,6 +17,7 @@ public func loraLinear(_ x: Tensor, _ weight: Tensor, bias: Tensor? = nil, lora:
 /// Records a linear map as one node; `residual` is added to its output.
 func project(_ x: Tensor, _ operands: LinearOperands, _ name: StaticString, adding residual: Tensor? = nil) -> Tensor {
   precondition(x.shape.columns == operands.weight.inputs, "\(name): input \(x.shape) meets weight \(operands.weight.shape)")
+  operands.observer?(x)
   if x.device.isCUDA { return gpuProject(x, operands, name, adding: residual) }
   let output = cpuProject(x, operands, name)
   return residual.map { add($0, output) } ?? output

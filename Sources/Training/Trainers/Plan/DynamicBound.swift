@@ -16,7 +16,7 @@ struct DynamicBound {
 
   /// nil where nothing is open: other precisions, or layers that are chosen.
   init?(_ model: CausalLM, _ recipe: Recipe) throws {
-    guard recipe.model.weights == .dynamic4bit, model.placement.keptModules == nil else { return nil }
+    guard recipe.model.weights == .dynamic4bit, model.placement.fourBit == nil else { return nil }
     let budget = recipe.model.dynamic4bit.budget
     let linears = model.modules.compactMap { $0 as? Linear }.filter { $0 !== model.head }
     // Files describe the codes of a matrix in a little more bytes than memory, which rounds each allocation up.

@@ -1,13 +1,14 @@
 import SwiftletCPU
 import SwiftletCheckpoints
 import SwiftletFormats
+import SwiftletLayers
 import SwiftletTensorCore
 
 /// Which layers of a run with `weights: dynamic4bit` stay in 16 bits, and the table that says so in its folders: a run that goes on takes the
 /// choice that it began with, and measures nothing.
 struct DynamicChoice {
-  /// Their paths; nil with other weights.
-  let kept: Set<String>?
+  /// They, and how the rest is coded; nil with other weights.
+  let scheme: FourBitScheme?
   /// What a log says of it.
   let notes: [String]
   private let table: [UInt8]
@@ -21,20 +22,20 @@ struct DynamicChoice {
     _ recipe: Recipe, _ source: ModelSource, _ folder: RunFolder, resumes: Bool, checkpoint: String?, warn: @escaping (String) -> Void
   ) throws {
     guard recipe.model.weights == .dynamic4bit, let base = source.folder else {
-      (kept, notes, table) = (nil, [], [])
+      (scheme, notes, table) = (nil, [], [])
       return
     }
     // An adapter that is trained on has its choice beside it.
     let places = resumes ? [checkpoint, folder.path] : [recipe.adapter?.start]
     for place in places.compactMap(\.self) {
-      guard let recorded = try FourBitChoice.kept(recordedIn: place) else { continue }
+      guard let recorded = try FourBitChoice.scheme(recordedIn: place) else { continue }
       let path = Files.join(place, FourBitChoice.fileName)
-      (kept, table) = (recorded, try Files.read(path))
-      notes = ["\(recorded.count) modules stay in 16 bits, as \(path) says"]
+      (scheme, table) = (recorded, try Files.read(path))
+      notes = ["\(recorded.kept.count) modules stay in 16 bits, as \(path) says"]
       return
     }
     let choice = try DynamicChoice.measured(recipe, source, base, warn)
-    (kept, table) = (choice.kept, choice.file)
+    (scheme, table) = (choice.scheme, choice.file)
     notes = [choice.summary] + (choice.kept.isEmpty ? [] : ["in 16 bits: " + choice.kept.sorted().joined(separator: ", ")])
   }
 
@@ -49,7 +50,7 @@ struct DynamicChoice {
 
   /// Writes the table into a folder; nothing with other weights.
   func write(to folder: String) throws {
-    guard kept != nil else { return }
+    guard scheme != nil else { return }
     try AtomicFile.write(Files.join(folder, FourBitChoice.fileName), bytes: table)
   }
 }

@@ -16,8 +16,8 @@ struct ModelSource {
   private let configFile: String?
   /// Where the model is made.
   let device: Device
-  /// With `dynamic4bit`, the modules that stay in 16 bits; nil until that is known.
-  var keptModules: Set<String>?
+  /// With `dynamic4bit`, what stays in 16 bits, and how the rest is coded; nil until that is known.
+  var fourBit: FourBitScheme?
 
   /// - Throws: where the folder or config cannot be used.
   init(_ recipe: Recipe, on device: Device = .cpu, resolve: (String) throws -> String) throws {
@@ -80,7 +80,7 @@ struct ModelSource {
   private func base(_ recipe: Recipe, _ seed: UInt64) throws -> CausalLM {
     if let folder {
       return try ModelLoader.load(
-        folder, as: precision(recipe), on: device, placing: { recipe.memory.applied(to: $0).keeping(keptModules) })
+        folder, as: precision(recipe), on: device, placing: { recipe.memory.applied(to: $0).coding(by: fourBit) })
     }
     return try ModelRegistry.make(
       config: config, source: .random(seed: seed),
@@ -89,7 +89,7 @@ struct ModelSource {
 
   /// The model with what is to be trained trainable, its numbers drawn where `placement` says: on a simulated GPU nothing is drawn.
   func simulated(_ recipe: Recipe, _ placement: Placement) throws -> CausalLM {
-    var placement = placement.keeping(keptModules)
+    var placement = placement.coding(by: fourBit)
     if let folder {
       let reader = try CheckpointReader(folder)
       placement.vectorTypes = reader.vectorTypes
@@ -127,7 +127,7 @@ struct ModelSource {
 
   /// How matrices are coded in memory on the CPU, by name: as asked for, but what is stored in no more bits stays.
   private func codedFormats(_ recipe: Recipe, stored: [String: QuantizationFormat]) throws -> [String: QuantizationFormat] {
-    let placement = recipe.model.weights.placement(on: .cpu).keeping(keptModules)
+    let placement = recipe.model.weights.placement(on: .cpu).coding(by: fourBit)
     var formats = stored.filter { $0.value.isBlocks }
     for (path, linear) in try ModelRegistry.shapes(config: config).linears {
       let (asked, own) = (placement.quantization(of: path), stored[linear.weight.name])

@@ -77,11 +77,8 @@ struct PreparedData {
 
   /// Copies tokenizer and template beside saved weights.
   func copyTokenizer(to folder: String) throws {
-    guard let tokenizerFolder, Files.isFolder(tokenizerFolder) else { return }
-    for name in CompanionFiles.names.sorted() {
-      let (from, to) = (tokenizerFolder + "/" + name, folder + "/" + name)
-      if Files.exists(from), !Files.exists(to) { try Files.copy(from, to: to) }
-    }
+    guard let tokenizerFolder, Files.isFolder(tokenizerFolder) || GGUFFile.isAt(tokenizerFolder) else { return }
+    try CompanionFiles.copy(from: tokenizerFolder, to: folder)
   }
 
   private static func fingerprint(_ rows: [TokenRow], splitAt: Int) -> String {

@@ -64,7 +64,7 @@ public final class TrainingSession {
     choice = try DynamicChoice(chosen, source, folder, resumes: resume != nil, checkpoint: checkpoint.map(folder.checkpoint)) {
       run.warn($0)
     }
-    source.keptModules = choice.kept
+    source.fourBit = choice.scheme
     self.source = source
     let settled = try TrainingSession.fitting(chosen, source, data, surroundings.device)
     let model = try source.model(chosen, checkpoint: checkpoint.map(folder.checkpoint))
