@@ -6,7 +6,8 @@ struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a run's adapter, or the model with its adapter merged in.",
     discussion: """
-      Reads back what it wrote and reports the difference.
+      Reads back what it wrote and reports the difference. --device says where
+      dynamic4bit measures; everything else is the processor's.
 
       EXAMPLES:
         swiftlet export runs/mine --format adapter --output adapter
@@ -64,9 +65,14 @@ struct Export: ParsableCommand {
 
   func run() throws {
     try global.begin()
-    let model = try LanguageModel(ModelLocation.find(source, adapter: adapter))
+    let (format, location) = (try chosen(), try ModelLocation.find(source, adapter: adapter))
+    var device = Device.cpu
+    if case .dynamic4bit = format { device = global.chosenDevice }
+    // Without an adapter a GPU measures block by block; with one the model lies there whole, in float32 so that small divergences are not lost.
+    let isWhole = device.isCUDA && location.adapter != nil
+    let model = try isWhole ? LanguageModel(location, as: .float32, on: device) : LanguageModel(location)
     let rows = try calibration.map { try model.calibrationRows(InputRows.read($0, TextRow.init)) } ?? []
-    let report = try model.export(try chosen(), to: output, calibration: rows)
+    let report = try model.export(format, to: output, calibration: rows, measuringOn: device)
     if global.json { return Terminal.line(report.json) }
     if let choice = report.choice { Terminal.line(choice.table) }
     Terminal.line(report.text)

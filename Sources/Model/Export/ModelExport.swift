@@ -33,6 +33,7 @@ public struct ModelExport {
   let precision: WeightPrecision
   let samples: [[Int32]]
   let calibration: [[Int32]]
+  let measuringDevice: Device
 
   /// An export of a network.
   /// - Parameters:
@@ -43,10 +44,13 @@ public struct ModelExport {
   ///   - samples: rows of token ids on which the written model is compared with the one in memory; empty takes one row of ids spread over
   ///     the vocabulary.
   ///   - calibration: rows of token ids on which `dynamic4bit` measures; empty takes a text of its own, or `samples` where there is no tokenizer.
+  ///   - measuringDevice: where `dynamic4bit` measures a network in host memory that has the weights of `base` and no adapter. Any other is
+  ///     measured where it lies.
   public init(
     _ network: CausalLM, base: String?, baseName: String? = nil, text: String?, precision: WeightPrecision = .stored,
-    samples: [[Int32]] = [], calibration: [[Int32]] = []
+    samples: [[Int32]] = [], calibration: [[Int32]] = [], measuringOn measuringDevice: Device = .cpu
   ) {
+    self.measuringDevice = measuringDevice
     self.network = network
     self.base = base
     self.baseName = baseName ?? base

@@ -123,11 +123,9 @@ struct GGUFVocabulary {
     var vocabulary = JSONObject()
     var added: [JSON] = []
     for (id, token) in tokens.enumerated() {
-      if types[id] == 1 {
-        vocabulary[token] = .int(id)
-      } else {
-        added.append(addedToken(token, id))
-      }
+      // All of them: readers number an added token that is not in the vocabulary behind its end, whatever its id says.
+      vocabulary[token] = .int(id)
+      if isAdded(types[id]) { added.append(addedToken(token, id)) }
     }
     let bpe = JSONObject([
       ("type", .string("BPE")), ("vocab", .object(vocabulary)), ("merges", .array(merges.map { .string($0) })),
@@ -139,6 +137,9 @@ struct GGUFVocabulary {
         ("post_processor", processor), ("decoder", GGUFPreTokenizer.byteLevel(usesRegex: true)), ("model", .object(bpe)),
       ]))
   }
+
+  /// Whether a token of this type is found in text before words are cut: unknown, control and user-defined ones.
+  private func isAdded(_ type: Int) -> Bool { (2...4).contains(type) }
 
   /// An element of `added_tokens`, with all that the tokenizers package asks for.
   private func addedToken(_ token: String, _ id: Int) -> JSON {

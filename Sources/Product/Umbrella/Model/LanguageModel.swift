@@ -68,12 +68,17 @@ public final class LanguageModel: @unchecked Sendable {
   }
 
   /// `save` for callers that do not wait.
-  /// - Parameter calibration: rows of token ids on which `dynamic4bit` measures; empty takes a text of its own.
-  public func export(_ format: ModelExport.Format, to path: String, calibration: [[Int32]] = []) throws -> ModelExport.Report {
+  /// - Parameters:
+  ///   - calibration: rows of token ids on which `dynamic4bit` measures; empty takes a text of its own.
+  ///   - device: where `dynamic4bit` measures a model in host memory that has no adapter; any other is measured where it lies.
+  public func export(
+    _ format: ModelExport.Format, to path: String, calibration: [[Int32]] = [], measuringOn device: Device = .cpu
+  ) throws -> ModelExport.Report {
     let base = try location.requireBase()
     let samples = RunSamples.near(location.adapter ?? base, vocabulary: network.vocabularySize)
-    return try ModelExport(network, base: base, text: location.text, precision: precision, samples: samples, calibration: calibration)
-      .write(format, to: path)
+    let export = ModelExport(
+      network, base: base, text: location.text, precision: precision, samples: samples, calibration: calibration, measuringOn: device)
+    return try export.write(format, to: path)
   }
 
   /// The beginnings of rows as token ids to measure on: of each at most 256 tokens, 8,192 in all.

@@ -3,13 +3,13 @@ import SwiftletTensorCore
 
 extension QuantizedMatrix {
   /// Codes a matrix as NF4 in blocks of 64 like `init(quantizing:)`, with other numbers in the same layout: the scale of a block is not its
-  /// largest magnitude but that of 41 about it, 0.3 to 1.1 times as large, whose codes have the least squared error, and codes are chosen for the
+  /// largest magnitude but that of 41 about it, 0.3 to 1.1 times as large, whose codes have the least squared error (of every fourth and the best one's neighbours), and codes are chosen for the
   /// scales as 8 bits give them back. On weights that are drawn from a normal distribution the squared error is 14 % less.
   ///
   /// - Parameters:
   ///   - matrix: [out, in], float32, bfloat16 or float16, in host memory, finite.
   ///   - inputSquares: what the squared errors of each column weigh, [in]: the mean squares of the map's inputs; nil for all alike.
-  /// - Returns: the same bits on every run. Cost: about 41 times that of `init(quantizing:)`.
+  /// - Returns: the same bits on every run. Cost: about 17 times that of `init(quantizing:)`.
   package init(searchingScales matrix: Tensor, inputSquares: [BFloat16]? = nil) {
     precondition(
       matrix.shape.rank == 2 && matrix.device == .cpu, "a matrix in host memory is wanted, not \(matrix.shape) on \(matrix.device)")
@@ -62,7 +62,7 @@ private struct BlockCoder {
   private typealias Part = SIMD16<Float>
   private static let values = QuantizationFormat.nf4.codebook ?? []
   private static let thresholds = QuantizationFormat.nf4.encoder.thresholds
-  private static let factors = (0...40).map { 0.3 + 0.02 * Float($0) }
+  private static let factors = (0...40).map { Float(0.3 + 0.02 * Double($0)) }
   private let parts: (Part, Part, Part, Part)
 
   init(_ numbers: UnsafePointer<Float>) {
@@ -75,14 +75,21 @@ private struct BlockCoder {
     func most(_ x: Part) -> Float { max(x.max(), -x.min()) }
     let absmax = max(max(most(parts.0), most(parts.1)), max(most(parts.2), most(parts.3)))
     guard absmax > 0 else { return 0 }
-    var best = (error: Float.infinity, scale: absmax)
+    var best = (error: Float.infinity, scale: absmax, index: 0)
     let ones = Part(repeating: 1)
     func part(_ i: Int) -> Part { weights.map { UnsafeRawPointer($0 + 16 * i).loadUnaligned(as: Part.self) } ?? ones }
     let weights = (part(0), part(1), part(2), part(3))
-    for factor in Self.factors {
-      let scale = absmax * factor
+    func consider(_ index: Int) {
+      guard Self.factors.indices.contains(index) else { return }
+      let scale = absmax * Self.factors[index]
       let error = squaredError(scale, weights)
-      if error < best.error { best = (error, scale) }
+      if error < best.error { best = (error, scale, index) }
+    }
+    for index in stride(from: 0, to: Self.factors.count, by: 4) { consider(index) }
+    let coarse = best.index
+    for step in 1...3 {
+      consider(coarse - step)
+      consider(coarse + step)
     }
     return best.scale
   }
