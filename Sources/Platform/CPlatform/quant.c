@@ -55,6 +55,11 @@ void swiftlet_quantize4(const struct swiftlet_code4 *code, const void *x, enum s
   }
 }
 
+float swiftlet_squared_error4(const struct swiftlet_code4 *code, const float *values, const float *x, const float *weights, size_t count,
+                              float scale) {
+  return CALL(squared_error4, code, values, x, weights, count, scale);
+}
+
 void swiftlet_dequantize4(const float *values, const uint8_t *packed, const float *absmax, size_t first, size_t count, size_t block,
                           float factor, void *out, enum swiftlet_float type) {
   const size_t size = type == SWIFTLET_F32 ? 4 : 2, first_block = first / block;

@@ -39,6 +39,27 @@ static void NAME(quantize4)(const struct swiftlet_code4 *code, const float *x, s
   }
 }
 
+// Sums in the order of 16 lanes, so that every instruction set has the same bits.
+static float NAME(squared_error4)(const struct swiftlet_code4 *code, const float *values, const float *x, const float *weights, size_t count,
+                                  float scale) {
+  const float inverse = 1 / scale;
+  vf sum = {0};
+  for (size_t i = 0; i < count; i += 16) {
+    const vf number = *(const vf *)(x + i), scaled = number * inverse;
+    vi near = (vi)(values[0] - (vf){0});
+#pragma clang loop unroll(full)
+    for (int t = 0; t < 15; t++) {
+      const vi above = (vi)(scaled > code->thresholds[t]), next = (vi)(values[t + 1] - (vf){0});
+      near = (next & above) | (near & ~above);
+    }
+    const vf error = number - (vf)near * scale;
+    sum += error * error * *(const vf *)(weights + i);
+  }
+  float total = 0;
+  for (int lane = 0; lane < 16; lane++) total += sum[lane];
+  return total;
+}
+
 static void NAME(dequantize4)(const float *values, const uint8_t *packed, const float *absmax, size_t first, size_t count, size_t block,
                               float factor, float *out) {
   float table[16];

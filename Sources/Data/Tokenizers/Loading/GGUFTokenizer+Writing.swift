@@ -39,7 +39,8 @@ extension Tokenizer {
     let count = file["tokenizer.ggml.tokens"]?.array?.count ?? 0
     guard count == vocabulary else {
       throw TokenizerError(
-        file: path, field: "tokenizer.ggml.tokens", "\(vocabulary) tokens are wanted, one for each row of the model's table, found \(count)")
+        file: path, field: "tokenizer.ggml.tokens", "\(vocabulary) tokens are wanted, one for each row of the model's table, found \(count)"
+      )
     }
     return file.header.metadata.filter { $0.key.hasPrefix("tokenizer.") }.map { ($0.key, $0.value) }
   }

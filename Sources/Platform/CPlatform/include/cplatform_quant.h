@@ -20,6 +20,11 @@ struct swiftlet_code4 {
 void swiftlet_quantize4(const struct swiftlet_code4 *code, const void *x, enum swiftlet_float type, size_t count, size_t block,
                         float *absmax, uint8_t *packed);
 
+/// Σ weights[i] · (x[i] − values[r] · scale)² over `count` numbers, a multiple of 16, r being the number of thresholds that x[i] · (1 / scale)
+/// exceeds: what codes by rising values lose with this scale.
+float swiftlet_squared_error4(const struct swiftlet_code4 *code, const float *values, const float *x, const float *weights, size_t count,
+                              float scale);
+
 /// out[i] = values[code of element first + i] · absmax of its block · factor, each product rounded to float32, then to `type`. `packed` holds
 /// the code of element 0; absmax[0] belongs to the block of element `first`.
 void swiftlet_dequantize4(const float *values, const uint8_t *packed, const float *absmax, size_t first, size_t count, size_t block,

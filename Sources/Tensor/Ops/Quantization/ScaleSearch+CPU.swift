@@ -1,3 +1,4 @@
+import CPlatform
 import SwiftletCPU
 import SwiftletTensorCore
 
@@ -59,31 +60,35 @@ extension QuantizedMatrix {
 /// NF4 codes of one block of 64 numbers, for any scale.
 private struct BlockCoder {
   static let size = 64
-  private typealias Part = SIMD16<Float>
   private static let values = QuantizationFormat.nf4.codebook ?? []
-  private static let thresholds = QuantizationFormat.nf4.encoder.thresholds
+  private static let encoder = QuantizationFormat.nf4.encoder
+  private static let code = encoder.raw
   private static let factors = (0...40).map { Float(0.3 + 0.02 * Double($0)) }
-  private let parts: (Part, Part, Part, Part)
+  private static let ones = [Float](repeating: 1, count: size)
+  private let numbers: UnsafePointer<Float>
 
-  init(_ numbers: UnsafePointer<Float>) {
-    func part(_ i: Int) -> Part { UnsafeRawPointer(numbers + 16 * i).loadUnaligned(as: Part.self) }
-    parts = (part(0), part(1), part(2), part(3))
-  }
+  init(_ numbers: UnsafePointer<Float>) { self.numbers = numbers }
 
   /// The scale with the least squared error, each number's weighed by its own factor where there are any; 0 for a block of zeros.
   func bestScale(_ weights: UnsafePointer<Float>?) -> Float {
-    func most(_ x: Part) -> Float { max(x.max(), -x.min()) }
-    let absmax = max(max(most(parts.0), most(parts.1)), max(most(parts.2), most(parts.3)))
+    let absmax = swiftlet_absmax(numbers, Self.size)
     guard absmax > 0 else { return 0 }
+    return withUnsafePointer(to: Self.code) { code in
+      Self.values.withUnsafeBufferPointer { values in
+        Self.ones.withUnsafeBufferPointer { ones in
+          best(absmax) { swiftlet_squared_error4(code, values.baseAddress, numbers, weights ?? ones.baseAddress, Self.size, $0) }
+        }
+      }
+    }
+  }
+
+  private func best(_ absmax: Float, _ error: (_ scale: Float) -> Float) -> Float {
     var best = (error: Float.infinity, scale: absmax, index: 0)
-    let ones = Part(repeating: 1)
-    func part(_ i: Int) -> Part { weights.map { UnsafeRawPointer($0 + 16 * i).loadUnaligned(as: Part.self) } ?? ones }
-    let weights = (part(0), part(1), part(2), part(3))
     func consider(_ index: Int) {
       guard Self.factors.indices.contains(index) else { return }
       let scale = absmax * Self.factors[index]
-      let error = squaredError(scale, weights)
-      if error < best.error { best = (error, scale, index) }
+      let found = error(scale)
+      if found < best.error { best = (found, scale, index) }
     }
     for index in stride(from: 0, to: Self.factors.count, by: 4) { consider(index) }
     let coarse = best.index
@@ -94,28 +99,13 @@ private struct BlockCoder {
     return best.scale
   }
 
-  private func squaredError(_ scale: Float, _ weights: (Part, Part, Part, Part)) -> Float {
-    Self.values.withUnsafeBufferPointer { values in
-      Self.thresholds.withUnsafeBufferPointer { thresholds in
-        func error(_ x: Part, _ weight: Part) -> Part {
-          let scaled = x * (1 / scale)
-          var near = Part(repeating: values[0])
-          for i in 0..<15 { near.replace(with: values[i + 1], where: scaled .> thresholds[i]) }
-          let difference = x - near * scale
-          return difference * difference * weight
-        }
-        return (error(parts.0, weights.0) + error(parts.1, weights.1) + error(parts.2, weights.2) + error(parts.3, weights.3)).sum()
-      }
-    }
-  }
-
   /// Writes `count` bytes of codes, the even number's in the high half. With a scale of 0 every number is 0.
   func code(_ scale: Float, into bytes: UnsafeMutablePointer<UInt8>, count: Int) {
     let inverse = scale == 0 ? 0 : 1 / scale
-    for (index, part) in [parts.0, parts.1, parts.2, parts.3].enumerated() {
-      let scaled = part * inverse
+    for index in 0..<Self.size / 16 {
+      let scaled = UnsafeRawPointer(numbers + 16 * index).loadUnaligned(as: SIMD16<Float>.self) * inverse
       var codes = SIMD16<Int32>(repeating: 0)
-      for (i, threshold) in Self.thresholds.enumerated() { codes.replace(with: Int32(i + 1), where: scaled .> threshold) }
+      for (i, threshold) in Self.encoder.thresholds.enumerated() { codes.replace(with: Int32(i + 1), where: scaled .> threshold) }
       for pair in 0..<8 where index * 8 + pair < count {
         bytes[index * 8 + pair] = UInt8(codes[2 * pair] << 4 | codes[2 * pair + 1])
       }
