@@ -39,6 +39,27 @@ import Testing
     }
   }
 
+  /// In a Hugging Face cache a model's files are links to blobs elsewhere: an export holds the files themselves.
+  @Test func linksAreFollowed() throws {
+    try Fixtures.withTemporaryFolder { folder in
+      let files = FileManager.default
+      let nestling = Fixtures.packageRoot + "/Nestling/model"
+      for part in ["blobs", "snapshots", "snapshots/1"] {
+        try files.createDirectory(atPath: "\(folder)/\(part)", withIntermediateDirectories: true)
+      }
+      for name in try files.contentsOfDirectory(atPath: nestling) {
+        try files.copyItem(atPath: "\(nestling)/\(name)", toPath: "\(folder)/blobs/\(name)")
+        try files.createSymbolicLink(atPath: "\(folder)/snapshots/1/\(name)", withDestinationPath: "../../blobs/\(name)")
+      }
+      let source = folder + "/snapshots/1"
+      try ModelExport(try ModelLoader.load(source), base: source, text: source).write(.merged(.bfloat16), to: folder + "/out")
+      for name in ["tokenizer.json", "tokenizer_config.json"] {
+        #expect(try files.attributesOfItem(atPath: "\(folder)/out/\(name)")[.type] as? FileAttributeType == .typeRegular, "\(name)")
+        #expect(files.contents(atPath: "\(folder)/out/\(name)") == files.contents(atPath: "\(nestling)/\(name)"), "\(name)")
+      }
+    }
+  }
+
   @Test func damageIsFound() throws {
     try Fixtures.withTemporaryFolder { folder in
       let report = try ModelFile.save(adapted(), to: folder + "/m", .init(source: Fixtures.tinyLlama))

@@ -67,6 +67,29 @@ import Testing
     }
   }
 
+  /// The error of 4-bit codes by a scale: its definition, and the same bits with every instruction set.
+  @Test func squaredErrorsOfScales() {
+    let isa = swiftlet_current_isa()
+    defer { swiftlet_limit_isa(isa) }
+    var code = swiftlet_code4()
+    let values = (0..<16).map { Float($0 * $0 - 100) / 100 }
+    let thresholds = zip(values, values.dropFirst()).map { ($0 + $1) / 2 }
+    withUnsafeMutableBytes(of: &code.thresholds) { thresholds.withUnsafeBytes($0.copyMemory) }
+    let (x, weights) = (numbers(64), numbers(64).map { abs($0) + 0.1 })
+    for scale: Float in [0.3, 1, 2.75] {
+      var wanted = 0.0
+      for (number, weight) in zip(x, weights) {
+        let near = values[thresholds.count { number * (1 / scale) > $0 }]
+        wanted += Double(weight) * Double(number - near * scale) * Double(number - near * scale)
+      }
+      let found = [SWIFTLET_ISA_BASELINE, SWIFTLET_ISA_AVX2, SWIFTLET_ISA_AVX512].map { set in
+        swiftlet_limit_isa(set)
+        return swiftlet_squared_error4(&code, values, x, weights, 64, scale)
+      }
+      #expect(abs(Double(found[0]) - wanted) < 1e-5 * wanted && Set(found).count == 1, "\(found), wanted \(wanted)")
+    }
+  }
+
   @Test func extremesAreHeld() {
     let ramp: [Float] = (0..<256).map { (index: Int) -> Float in Float(index) * 1e-9 }
     var inputs: [[Float]] = [ramp]
