@@ -107,5 +107,19 @@ def run(work, swiftlet, check, attempt):
         check(f"{name}, dynamic4bit: KL to 16 bits, bytes", dynamic <= plain / 2 and more <= 10,
               f"{dynamic:.4f}, at most half of plain NF4's {plain:.4f} wanted, on {sum(map(len, ids))} tokens; {more:+.1f} % bytes")
 
-    for body in [tokens, greedy, divergences]:
+    def modelfile():
+        swiftlet("export", source, "--format", "ollama", "--type", "q8_0", "--output", os.path.join(work, "ollama"), "--quiet")
+        with open(os.path.join(work, "ollama", "Modelfile"), encoding="utf-8") as lines:
+            template = re.search(r'TEMPLATE """(.*?)"""', lines.read(), re.S).group(1)
+        # The form that Swiftlet writes, for one message of the user: what opens, the user's turn, what stands before the answer.
+        opening = re.match(r'(?:{{ if ne \(index .Messages 0\).Role "system" }}(.*?){{ end }})?', template, re.S).group(1) or ""
+        before, after = re.search(r'if eq .Role "user" }}(.*?){{ .Content }}(.*?){{ else', template, re.S).groups()
+        prompt = template.rsplit("{{ end }}", 1)[1]
+        found = [opening + before + text + after + prompt for text in CHATS]
+        wanted = [tokenizer.apply_chat_template(m, tokenize=False, add_generation_prompt=True) for m in messages]
+        same = sum(a == b for a, b in zip(found, wanted))
+        adds = Llama(os.path.join(work, "ollama", "model.gguf"), vocab_only=True, verbose=False).metadata.get("tokenizer.ggml.add_bos_token")
+        check(f"{name}: the Modelfile's template", same == len(CHATS) and adds == "false", f"{same} of {len(CHATS)} chats as the chat template's")
+
+    for body in [tokens, greedy, modelfile, divergences]:
         attempt(f"{name}: {body.__name__}", body)

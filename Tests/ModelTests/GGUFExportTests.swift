@@ -40,6 +40,45 @@ import Testing
     }
   }
 
+  /// A Modelfile leaves out the token that begins a sequence only where the program puts it there itself: one that merely begins the chat
+  /// template stays.
+  @Test func modelfilesKeepWhatNobodyAdds() throws {
+    try Fixtures.withTemporaryFolder { target in
+      let (nestling, files) = (Fixtures.packageRoot + "/Nestling/model", FileManager.default)
+      for (name, adds) in [("plain", nil as Bool?), ("named", false), ("added", true)] {
+        let folder = target + "/" + name
+        try files.copyItem(atPath: nestling, toPath: folder)
+        if let adds {
+          var config = try #require(try Fixtures.json(folder + "/tokenizer_config.json").object)
+          config["bos_token"] = .string("<|user|>")
+          try Data(JSON.object(config).serialized().utf8).write(to: URL(fileURLWithPath: folder + "/tokenizer_config.json"))
+          var tokenizer = try #require(try Fixtures.json(folder + "/tokenizer.json").object)
+          if adds, let id = tokenizer["added_tokens"]?.array?.first(where: { $0["content"]?.string == "<|user|>" })?["id"] {
+            tokenizer["post_processor"] = try JSON(
+              parsing: Data(
+                #"""
+                {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<|user|>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
+                "pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],
+                "special_tokens":{"<|user|>":{"id":"<|user|>","ids":[\#(id.int ?? -1)],"tokens":["<|user|>"]}}}
+                """#.utf8))
+            try Data(JSON.object(tokenizer).serialized().utf8).write(to: URL(fileURLWithPath: folder + "/tokenizer.json"))
+          }
+        }
+      }
+      func modelfile(_ name: String) throws -> String {
+        try ModelExport(try ModelLoader.load(target + "/" + name), base: target + "/" + name, text: target + "/" + name)
+          .write(.ollama(.f16), to: "\(target)/\(name)-ollama")
+        return String(decoding: files.contents(atPath: "\(target)/\(name)-ollama/Modelfile") ?? Data(), as: UTF8.self)
+      }
+      let plain = try modelfile("plain")
+      #expect(plain.contains(#"if eq .Role "user" }}<|user|>{{ .Content }}<|end|>"#), "\(plain)")
+      #expect(try modelfile("named") == plain)
+      // What is added in front is not in the first turn, so that no form of this template is the same: an error, not a doubled token.
+      #expect(throws: CheckpointError.self) { try modelfile("added") }
+      #expect(try GGUFFile(target + "/named-ollama/model.gguf")["tokenizer.ggml.add_bos_token"]?.bool == false)
+    }
+  }
+
   /// The mixes of llama.cpp for a model of 32 layers with four heads for each key.
   @Test func mixes() {
     let model = GGUFExportType.Model(layers: 32, groups: 4, experts: 0, isTied: false)

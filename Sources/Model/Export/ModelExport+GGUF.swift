@@ -60,8 +60,9 @@ extension ModelExport {
     let tokenizer = try Tokenizer.load(folder: text)
     let special = tokenizer.specialTokens
     let named = special.named.sorted { $0.key < $1.key }.map { (name: $0.key, text: $0.value) }
+    let added = try tokenizer.addsBOS() ? special.bos?.text : nil
     let template = try tokenizer.chatTemplate.map {
-      try OllamaTemplate(try ChatTemplate($0), specialTokens: named, bos: special.bos?.text ?? "")
+      try OllamaTemplate(try ChatTemplate($0), specialTokens: named, bos: added ?? "")
     }
     let stops = special.stopCandidates.compactMap { tokenizer.token(of: $0) }
     return OllamaTemplate.modelfile(model: Self.modelName, template: template, stops: stops, context: network.decoder.maxPositions)

@@ -27,12 +27,14 @@ extension Tokenizer {
     if let turn = special.stopCandidates.first(where: { $0 != special.eos?.id }) {
       pairs.append(("tokenizer.ggml.eot_token_id", .uint32(UInt32(clamping: turn))))
     }
-    let probe = try tokenizer.encode("a")
-    pairs.append(("tokenizer.ggml.add_bos_token", .bool(special.bos?.id != nil && probe.first == special.bos?.id)))
-    pairs.append(("tokenizer.ggml.add_eos_token", .bool(special.eos?.id != nil && probe.last == special.eos?.id)))
+    pairs.append(("tokenizer.ggml.add_bos_token", .bool(try tokenizer.addsBOS())))
+    pairs.append(("tokenizer.ggml.add_eos_token", .bool(try special.eos?.id != nil && tokenizer.encode("a").last == special.eos?.id)))
     if let template = tokenizer.chatTemplate { pairs.append(("tokenizer.chat_template", .string(template))) }
     return pairs
   }
+
+  /// Whether every text is begun with the token that begins a sequence: llama.cpp and its kin then put it there themselves.
+  public func addsBOS() throws -> Bool { try specialTokens.bos?.id != nil && encode("a").first == specialTokens.bos?.id }
 
   private static func metadata(ofGGUF path: String, vocabulary: Int) throws -> [(String, GGUFValue)] {
     let file = try GGUFFile(path)
