@@ -13,8 +13,8 @@ public enum WeightPrecision: String, Hashable, Sendable, CaseIterable {
   case int8
   /// 4 bits with doubly quantised scales (QLoRA; Dettmers et al., 2023).
   case nf4
-  /// NF4 with scales searched for the inputs that a text brings, but 16 bits for the layers whose 4 bits change the model's answers most (`FourBitChoice`): for weights that are
-  /// stored in 16 or 32 bits.
+  /// NF4 with scales searched for the inputs that a text brings, but 16 bits for the layers whose 4 bits change the model's answers most
+  /// (`FourBitChoice`): for weights that are stored in 16 or 32 bits.
   case dynamic4bit
 
   /// How the matrices of linear layers are coded; nil for dense ones.

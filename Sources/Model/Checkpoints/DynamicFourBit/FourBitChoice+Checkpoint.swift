@@ -29,8 +29,8 @@ extension FourBitChoice {
         }))
   }
 
-  /// Measures a model's files and chooses what stays in 16 bits while the rest is NF4 with scales searched for the inputs it met. The same files give the same choice
-  /// on every run on a device; another device may differ where two layers are all but equal.
+  /// Measures a model's files and chooses what stays in 16 bits while the rest is NF4, its scales searched for the inputs that the rows bring. The
+  /// same files give the same choice on every run on a device; another device may differ where two layers are all but equal.
   ///
   /// Nothing but embedding, norms, routers and head is loaded, in float32 so that small divergences are not lost in rounding; blocks are made one
   /// by one (`FourBitStreams` says what that costs).

@@ -4,8 +4,9 @@ import SwiftletTensorCore
 
 extension QuantizedMatrix {
   /// Codes a matrix as NF4 in blocks of 64 like `init(quantizing:)`, with other numbers in the same layout: the scale of a block is not its
-  /// largest magnitude but that of 41 about it, 0.3 to 1.1 times as large, whose codes have the least squared error (of every fourth and the best one's neighbours), and codes are chosen for the
-  /// scales as 8 bits give them back. On weights that are drawn from a normal distribution the squared error is 14 % less.
+  /// largest magnitude but that of 41 about it, 0.3 to 1.1 times as large, whose codes have the least squared error (sought among every fourth,
+  /// then about the best of these), and codes are chosen for the scales as 8 bits give them back. On weights that are drawn from a normal
+  /// distribution the squared error is 14 % less.
   ///
   /// - Parameters:
   ///   - matrix: [out, in], float32, bfloat16 or float16, in host memory, finite.
