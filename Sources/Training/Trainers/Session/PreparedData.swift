@@ -2,6 +2,7 @@ import SwiftletCPU
 import SwiftletCheckpoints
 import SwiftletFormats
 import SwiftletTensorCore
+import SwiftletTokenizers
 import SwiftletTracking
 
 /// The rows of a recipe as token rows, checked before anything is trained.
@@ -16,7 +17,7 @@ struct PreparedData {
 
   /// - Throws: with file, line and field, up to 20 findings in one pass.
   init(_ recipe: Recipe, _ source: ModelSource, _ run: Run) throws {
-    tokenizerFolder = source.tokenizer
+    tokenizerFolder = PreparedData.savable(source.tokenizer, run.warn)
     let reader = try RowReader(recipe, source, warn: run.warn)
     var (rows, heldOut) = (try reader.rows(recipe.data.path ?? ""), [TokenRow]())
     if let evaluation = recipe.data.evaluation {
@@ -73,6 +74,18 @@ struct PreparedData {
     let mean = rows.reduce(0) { $0 + $1.ids.count } / max(1, rows.count)
     let tokens = longest >= limit ? longest : min(limit, longest * window)
     return (tokens, max(1, (mean * window + tokens - 1) / max(1, tokens)))
+  }
+
+  /// The tokenizer that goes beside saved weights. One that cannot be written is found before the first step, not when there is something to save.
+  private static func savable(_ tokenizer: String?, _ warn: (String) -> Void) -> String? {
+    guard let tokenizer, GGUFFile.isAt(tokenizer) else { return tokenizer }
+    do {
+      _ = try Tokenizer.files(ofGGUF: tokenizer)
+      return tokenizer
+    } catch {
+      warn("no tokenizer is saved beside the weights: \(error)")
+      return nil
+    }
   }
 
   /// Copies tokenizer and template beside saved weights.
